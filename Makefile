@@ -1,0 +1,79 @@
+# The front door of this checkout. Needs make and a Python from 3.11 to 3.13; everything else it fetches by itself.
+#
+#   make demo                     see Kitsune work
+#   make test PYTHON=python3.12   choose the Python
+#   make test VENV=.venv-3.12     choose where the environment goes (to keep several)
+#   make test PYTEST_ARGS='-k canary -x'
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?=
+VENV ?= .venv
+PYTEST_ARGS ?=
+
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+# Written last by a set-up that came to its end; holds what that set-up was made for.
+STAMP := $(VENV)/.kitsune-ready
+# Not empty when the stamp lies: the checkout moved, its Python vanished, or another one is asked for.
+STALE := $(shell PYTHON='$(PYTHON)' sh dev/setup.sh --check '$(VENV)' || echo stale)
+
+UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
+
+.PHONY: help
+help: ## Show this list.
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-12s%s\n", $$1, $$2 }'
+
+.PHONY: setup
+setup: $(STAMP) ## Make the environment in .venv (every other target does it when needed).
+
+$(STAMP): requirements/dev.txt pyproject.toml dev/setup.sh $(if $(STALE),stale)
+	@PYTHON='$(PYTHON)' sh dev/setup.sh '$(VENV)'
+
+.PHONY: stale
+stale:
+
+.PHONY: demo
+demo: $(STAMP) ## See a rollout succeed, then one fail and be undone, on this machine.
+	@$(BIN)/kitsune demo
+
+.PHONY: test
+test: $(STAMP) ## Run every test that needs nothing but this machine; PYTEST_ARGS go to pytest.
+	@$(PY) -m coverage erase
+	@$(PY) -m pytest --cov --cov-report=term $(PYTEST_ARGS)
+
+.PHONY: check
+check: $(STAMP) ## Check format, lint, types, import layers, YAML and that docs/reference is up to date.
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+	$(BIN)/lint-imports
+	$(PY) -m yamllint --strict dev deploy
+	$(PY) docs/generate.py --check
+
+.PHONY: format
+format: $(STAMP) ## Format the code and repair what lint can repair.
+	$(PY) -m ruff format .
+	$(PY) -m ruff check --fix .
+
+.PHONY: docs
+docs: $(STAMP) ## Write docs/reference from the code.
+	$(PY) docs/generate.py
+
+.PHONY: bench
+bench: $(STAMP) ## Time a plan of four steps on local workers; BENCH_ARGS='--servers 20 --runs 5'.
+	$(PY) benchmarks/bench_four_steps.py $(BENCH_ARGS)
+
+.PHONY: lock
+lock: $(STAMP) ## Pin dependencies anew in requirements/*.txt; UPGRADE=1 takes the newest.
+	$(UV_COMPILE) --extra embedded pyproject.toml requirements/dev.in -o requirements/dev.txt
+	$(UV_COMPILE) --constraint requirements/dev.txt pyproject.toml -o requirements/run.txt
+	$(UV_COMPILE) --constraint requirements/dev.txt requirements/build.in -o requirements/build.txt
+
+.PHONY: clean
+clean: ## Remove everything that these targets made, the environment included.
+	rm -rf '$(VENV)' build dist .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

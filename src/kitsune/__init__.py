@@ -1,0 +1,1 @@
+"""Kitsune runs a plan on every server of a fleet and undoes it when it goes wrong."""

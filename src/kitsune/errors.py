@@ -1,0 +1,91 @@
+"""Every exception that Kitsune raises on purpose.
+
+```
+KitsuneError
+├── PlanRefused            a plan is wrong; carries every problem at once
+├── PlanUnreadable         a plan file cannot be read at all
+├── HandlerUnusable        a step handler is installed, but cannot be used
+├── StepFailed             a step handler says: this failed
+├── JournalUnavailable     the agent cannot record what it does, so it does nothing
+├── StateFolderTaken       another local worker holds this state folder
+├── ServerUnavailable      Temporal cannot be reached
+├── Conflict               an id is taken by something else
+├── NotFound               no such rollout
+└── EmbeddedServerError    the embedded Temporal server cannot start
+```
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from kitsune.models.problems import Problem
+
+
+class KitsuneError(Exception):
+    """Base of all; its text is one clear sentence for an operator."""
+
+
+class PlanRefused(KitsuneError):
+    """A plan is wrong; `problems` holds all of them, in the plan's order.
+
+    Args:
+        problems: What is wrong.
+        text: The same for people, where more is known than the problems say (file, line, column).
+    """
+
+    def __init__(self, problems: Sequence[Problem], *, text: str | None = None) -> None:
+        self.problems = tuple(problems)
+        super().__init__(text or "\n".join(problem.text for problem in self.problems))
+
+
+class PlanUnreadable(KitsuneError):
+    """A plan file is missing, too large, or neither YAML nor JSON."""
+
+
+class HandlerUnusable(KitsuneError):
+    """A step handler is installed, but cannot be imported or keeps no contract."""
+
+
+class StepFailed(KitsuneError):
+    """A step failed, for a reason that the handler knows.
+
+    Args:
+        message: What, where and why, under 2 KiB (longer text is cut).
+        permanent: True when another execution could not help (a missing command, a bad owner).
+        outputs: What the step produced before it failed; kept in the result.
+    """
+
+    def __init__(
+        self, message: str, *, permanent: bool = False, outputs: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.permanent = permanent
+        self.outputs = dict(outputs or {})
+
+
+class JournalUnavailable(KitsuneError):
+    """The journal cannot be written (full or read-only disk): nothing may be done unrecorded."""
+
+
+class StateFolderTaken(KitsuneError):
+    """Another local worker of this host uses the state folder."""
+
+
+class ServerUnavailable(KitsuneError):
+    """Temporal does not answer at its address."""
+
+
+class Conflict(KitsuneError):
+    """An id is in use for something else."""
+
+
+class NotFound(KitsuneError):
+    """No rollout of that id."""
+
+
+class EmbeddedServerError(KitsuneError):
+    """The embedded Temporal server cannot be started here."""

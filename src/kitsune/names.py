@@ -1,0 +1,64 @@
+"""Every string that crosses a process, written by hand once; `tests/guard` freezes them."""
+
+from typing import Final
+
+#: Task queue of the orchestration worker. A server's task queue is its server id.
+ORCHESTRATOR_QUEUE: Final = "execution-orchestrator"
+
+# Workflow types.
+ORCHESTRATION_WORKFLOW: Final = "OrchestrationWorkflow"
+SERVER_EXECUTION_WORKFLOW: Final = "ServerExecutionWorkflow"
+SERVER_ROLLBACK_WORKFLOW: Final = "ServerRollbackWorkflow"
+
+# Activity types on a server's queue.
+EXECUTE_STEP: Final = "ExecuteStep"
+ROLLBACK_STEP: Final = "RollbackStep"
+PREFLIGHT: Final = "Preflight"
+
+# Activity types on the orchestrator's queue.
+VALIDATE_PLAN: Final = "ValidatePlan"
+WATCH_SERVERS: Final = "WatchServers"
+AWAIT_SERVER_FREE: Final = "AwaitServerFree"
+TERMINATE_SERVER: Final = "TerminateServer"
+
+# Messages that an OrchestrationWorkflow answers. `abort` is an update and a signal.
+QUERY_PROGRESS: Final = "progress"
+ABORT: Final = "abort"
+
+# Types of the application failures that end our workflows and activities.
+FAILURE_INVALID_PLAN: Final = "InvalidPlan"
+FAILURE_ROLLOUT_STOPPED: Final = "RolloutStopped"
+FAILURE_ROLLOUT_ABORTED: Final = "RolloutAborted"
+FAILURE_SERVER_FAILED: Final = "ServerFailed"
+FAILURE_SERVER_CANCELLED: Final = "ServerCancelled"
+FAILURE_ROLLBACK_FAILED: Final = "RollbackFailed"
+FAILURE_STEP_FAILED: Final = "StepFailed"
+
+#: Memo key of a rollout: its name, state and counts, readable without any worker.
+MEMO_ROLLOUT: Final = "kitsune"
+
+#: Step type that the workflow itself runs, as a durable timer.
+STEP_SLEEP: Final = "sleep"
+
+#: Entry-point group through which step handlers are found.
+HANDLER_GROUP: Final = "kitsune.handlers"
+
+#: Default address of a Temporal frontend.
+DEFAULT_ADDRESS: Final = "localhost:7233"
+
+# Environment.
+ENV_SERVER_ID: Final = "SERVER_ID"
+ENV_STATE_DIR: Final = "KITSUNE_STATE_DIR"
+
+# What scripts see.
+ENV_ROLLOUT_ID: Final = "KITSUNE_ROLLOUT_ID"
+ENV_SCRIPT_SERVER_ID: Final = "KITSUNE_SERVER_ID"
+ENV_STEP: Final = "KITSUNE_STEP"
+ENV_ATTEMPT: Final = "KITSUNE_ATTEMPT"
+#: Marks every process of one execution, so that its whole tree can be found and ended.
+ENV_OPERATION: Final = "KITSUNE_OPERATION"
+
+
+def server_execution_id(server_id: str) -> str:
+    """Return the workflow id that holds a server: Temporal allows one running workflow per id."""
+    return f"exec-{server_id}"
