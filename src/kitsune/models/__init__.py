@@ -1,0 +1,1 @@
+"""What plans, requests and results look like; pure pydantic, no input or output."""

@@ -1,0 +1,212 @@
+"""A plan: which servers, which steps, in which order, and what happens when it goes wrong."""
+
+import re
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, JsonValue, StringConstraints
+
+from kitsune.models.base import WrittenModel
+from kitsune.models.durations import Duration
+from kitsune.models.problems import show_value
+from kitsune.models.sizes import BatchSize, FailureLimit
+from kitsune.names import ORCHESTRATOR_QUEUE
+
+_SERVER_ID = re.compile(r"[A-Za-z0-9._-]{1,200}")
+
+
+def check_server_id(server_id: str) -> str:
+    """Return a server id that can name a task queue and a folder.
+
+    Raises:
+        ValueError: Empty, too long, other characters, only dots, or the orchestrator's own queue.
+    """
+    if not _SERVER_ID.fullmatch(server_id) or set(server_id) == {"."}:
+        raise ValueError(
+            f"not a server id: {show_value(server_id)} (write 1 to 200 letters, digits, '.', '_' or '-')"
+        )
+    if server_id == ORCHESTRATOR_QUEUE:
+        raise ValueError(f"{server_id!r} is the orchestrator's own task queue, not a server")
+    return server_id
+
+
+def _check_not_zero(duration: timedelta) -> timedelta:
+    if not duration:
+        raise ValueError("must be longer than 0s")
+    return duration
+
+
+def _check_printable(text: str) -> str:
+    if not text.isprintable() or not text.strip():
+        raise ValueError(f"must be one line of printable text, not {show_value(text)}")
+    return text
+
+
+def _check_servers(servers: list[str]) -> list[str]:
+    if not servers:
+        raise ValueError("a plan needs at least one server")
+    return servers
+
+
+ServerId = Annotated[
+    str,
+    AfterValidator(check_server_id),
+    Field(json_schema_extra={"pattern": r"^[A-Za-z0-9._-]{1,200}$"}),
+]
+Name = Annotated[str, StringConstraints(max_length=200), AfterValidator(_check_printable)]
+Timeout = Annotated[Duration, AfterValidator(_check_not_zero)]
+
+
+class RetryPolicy(WrittenModel):
+    """How often a step is executed; Temporal's words. What is left out comes from the plan, then from here."""
+
+    initial_interval: Timeout | None = Field(
+        default=None, description="Wait before the second execution. Default 1s."
+    )
+    backoff_coefficient: Annotated[float, Field(strict=False, ge=1, le=1000)] | None = Field(
+        default=None, description="Each wait is that much longer than the one before. Default 2.0."
+    )
+    maximum_interval: Timeout | None = Field(default=None, description="Longest wait. Default 60s.")
+    maximum_attempts: Annotated[int, Field(ge=1, le=1000)] | None = Field(
+        default=None,
+        description="Executions at most. Default 3 where the handler is idempotent, else 1 (script: 1).",
+    )
+
+
+class Step(WrittenModel):
+    """One thing to do on each server."""
+
+    name: Name = Field(description="Shown everywhere.")
+    type: Annotated[str, StringConstraints(min_length=1, max_length=100)] = Field(
+        description="Which handler runs this step: echo, sleep, script, file_write, or a plugin's."
+    )
+    params: dict[str, JsonValue] = Field(
+        default_factory=dict, description="What the handler takes."
+    )
+    required: bool = Field(
+        default=True, description="A failure stops this server and rolls it back."
+    )
+    continue_on_failure: bool = Field(
+        default=False,
+        description="Wins over `required`: the failure is recorded, the server goes on and can still succeed.",
+    )
+    timeout: Timeout | None = Field(
+        default=None, description="Longest time of one execution. Default: the plan's stepTimeout."
+    )
+    retry_policy: RetryPolicy | None = Field(
+        default=None, description="Overrides the plan's, key by key."
+    )
+
+    @property
+    def stops_server(self) -> bool:
+        """Whether a failure of this step ends the plan on its server."""
+        return self.required and not self.continue_on_failure
+
+
+class RolloutStrategy(WrittenModel):
+    """In which order servers are taken, and when to stop."""
+
+    type: Literal["Parallel", "Sequential", "Rolling", "Canary"] = Field(
+        default="Parallel",
+        description="Parallel: one batch. Sequential: one server after the other. Rolling: batches of batchSize. "
+        "Canary: a canary batch, then the rest.",
+    )
+    batch_size: BatchSize | None = Field(
+        default=None,
+        description='2, "25%" (rounds down, at least 1) or a list [1, 5, "25%"] whose last entry repeats. Default 1.',
+    )
+    batch_delay_seconds: Duration = Field(
+        default=timedelta(0), description="Durable wait between batches."
+    )
+    canary_percentage: Annotated[float, Field(strict=False, ge=0, le=100)] | None = Field(
+        default=None,
+        description="That share of the servers (rounded up) goes first; one failure there stops the rollout. "
+        "Default 0; 10 for Canary.",
+    )
+    canary_soak_seconds: Duration = Field(
+        default=timedelta(0), description="Durable wait after a good canary."
+    )
+    max_concurrency: Annotated[int, Field(ge=1)] | None = Field(
+        default=None,
+        description="So many servers at once within a batch. Default: the whole batch.",
+    )
+    max_failures: FailureLimit = Field(
+        default=0,
+        description='Failed servers that are tolerated: a count, "10%" of the fleet (rounded down), or -1 for no limit.',
+    )
+    on_stop: Literal["drain", "cancel"] = Field(
+        default="drain", description="What happens to servers in flight when the rollout stops."
+    )
+
+
+class Rollback(WrittenModel):
+    """What is undone when it goes wrong."""
+
+    scope: Literal["none", "server", "fleet"] = Field(
+        default="server",
+        description="none; server: a server that fails undoes its own steps; "
+        "fleet: when the rollout stops, servers that had succeeded are undone as well.",
+    )
+    max_concurrency: Annotated[int, Field(ge=1, le=500)] = Field(
+        default=50, description="So many servers are undone at once, for scope fleet."
+    )
+
+
+class Unreachable(WrittenModel):
+    """What happens with servers that do not answer."""
+
+    policy: Literal["fail", "skip"] = Field(
+        default="fail", description="fail: counts as a failed server; skip: left out, and said so."
+    )
+    timeout: Timeout = Field(
+        default=timedelta(seconds=60),
+        description="So long a server may stay silent, before and while it works.",
+    )
+
+
+class Busy(WrittenModel):
+    """What happens with servers that another rollout holds."""
+
+    policy: Literal["wait", "fail"] = Field(
+        default="wait", description="wait for the other rollout, or fail the server."
+    )
+    timeout: Timeout = Field(
+        default=timedelta(minutes=30), description="Longest wait; then the server counts as failed."
+    )
+
+
+class Plan(WrittenModel):
+    """A plan, whole and valid in form; its steps' params are checked by their handlers."""
+
+    schema_url: str | None = Field(
+        default=None, alias="$schema", description="For editors; ignored."
+    )
+    name: Annotated[str, StringConstraints(max_length=100), AfterValidator(_check_printable)] = (
+        Field(default="rollout", description="For people; part of the rollout's id.")
+    )
+    servers: Annotated[list[ServerId], AfterValidator(_check_servers)] = Field(
+        description="Server ids, in the order in which they are taken.",
+        json_schema_extra={"minItems": 1, "uniqueItems": True},
+    )
+    steps: Annotated[list[Step], Field(min_length=1)] = Field(
+        description="What is done on each server, in order."
+    )
+    rollout_strategy: RolloutStrategy = Field(default_factory=RolloutStrategy)
+    retry_policy: RetryPolicy = Field(
+        default_factory=RetryPolicy, description="Default for every step."
+    )
+    step_timeout: Timeout = Field(
+        default=timedelta(minutes=5), description="Default for every step."
+    )
+    heartbeat_timeout: Annotated[Duration, AfterValidator(_check_not_zero)] = Field(
+        default=timedelta(seconds=60),
+        description="A step whose agent has been silent for so long is handed out again.",
+    )
+    rollback: Rollback = Field(default_factory=Rollback)
+    unreachable: Unreachable = Field(default_factory=Unreachable)
+    busy: Busy = Field(default_factory=Busy)
+
+
+def plan_to_wire(plan: Plan) -> dict[str, Any]:
+    """Return the plan as the JSON that goes to Temporal: what was written, in canonical form."""
+    return plan.model_dump(mode="json", by_alias=True, exclude_unset=True)

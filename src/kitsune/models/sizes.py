@@ -1,0 +1,79 @@
+"""Numbers that may be written as a count or as a share of the fleet."""
+
+import re
+from typing import Annotated, Any
+
+from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
+
+from kitsune.models.problems import show_value
+
+#: A count (`2`) or a share (`"25%"`).
+Size = int | str
+_PERCENT = re.compile(r"[0-9]{1,3}(\.[0-9]{1,6})?%")
+_PERCENT_SCHEMA = {"type": "string", "pattern": f"^{_PERCENT.pattern}$"}
+
+
+def percent_of(text: str) -> float | None:
+    """Return 25.0 for `"25%"`, None for anything that is not a percentage from 0 to 100."""
+    if not _PERCENT.fullmatch(text):
+        return None
+    value = float(text[:-1])
+    return value if value <= 100 else None  # noqa: PLR2004 - a share of the whole
+
+
+def _size(value: Any, *, least: int | None, refusal: str) -> Size:
+    if isinstance(value, str) and percent_of(value) is not None:
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and (least is None or value >= least):
+        return value
+    raise ValueError(refusal.format(value=show_value(value)))
+
+
+def check_batch_size(value: Any) -> Size | list[Size]:
+    """Return a batch size: a count from 1, a percentage, or a list of those.
+
+    Raises:
+        ValueError: Anything else, an empty list included.
+    """
+    refusal = 'not a batch size: {value} (write 2, "25%" or a list such as [1, 5, "25%"])'
+    if isinstance(value, list):
+        if not value:
+            raise ValueError(refusal.format(value=show_value(value)))
+        return [_size(entry, least=1, refusal=refusal) for entry in value]
+    return _size(value, least=1, refusal=refusal)
+
+
+def check_limit(value: Any) -> Size:
+    """Return a limit of failures: a count, a negative number for no limit, or a percentage.
+
+    Raises:
+        ValueError: Anything else.
+    """
+    refusal = 'not a limit: {value} (write 2, "10%", or -1 for no limit)'
+    return _size(value, least=None, refusal=refusal)
+
+
+BatchSize = Annotated[
+    int | str | list[int | str],
+    PlainValidator(check_batch_size),
+    PlainSerializer(lambda value: value),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1},
+                _PERCENT_SCHEMA,
+                {
+                    "type": "array",
+                    "minItems": 1,
+                    "items": {"anyOf": [{"type": "integer", "minimum": 1}, _PERCENT_SCHEMA]},
+                },
+            ]
+        }
+    ),
+]
+FailureLimit = Annotated[
+    int | str,
+    PlainValidator(check_limit),
+    PlainSerializer(lambda value: value),
+    WithJsonSchema({"anyOf": [{"type": "integer"}, _PERCENT_SCHEMA]}),
+]

@@ -1,0 +1,105 @@
+"""When to stop: one rule for every strategy; and how large a plan may be."""
+
+import json
+import math
+
+from kitsune.models.plan import Plan, RolloutStrategy
+from kitsune.models.problems import Problem
+from kitsune.models.sizes import percent_of
+
+#: Servers of one rollout. Each is a child workflow; more want shards.
+MAX_SERVERS = 2_000
+#: Servers in flight at once: Temporal refuses 2,000 pending children and recommends to stay under 500.
+MAX_IN_FLIGHT = 500
+#: Steps of one plan: about 6 history events each on the server's workflow, of 51,200.
+MAX_STEPS = 1_000
+#: Bytes of a plan as JSON: half of what Temporal takes as one payload (2 MB).
+MAX_PLAN_BYTES = 1024 * 1024
+#: Levels of mappings and lists in a plan.
+MAX_DEPTH = 64
+#: Bytes of all copies of the steps in the rollout's history, of the 50 MB that Temporal allows.
+MAX_HISTORY_BYTES = 32 * 1024 * 1024
+#: Bytes of commands in one workflow task, of the 4 MB at which Temporal terminates the workflow.
+MAX_COMMAND_BYTES = 2 * 1024 * 1024
+
+
+def failures_allowed(fleet: int, strategy: RolloutStrategy) -> int | None:
+    """Return how many failed servers a rollout tolerates, or None for any number."""
+    limit = strategy.max_failures
+    if isinstance(limit, int):
+        return None if limit < 0 else limit
+    return math.floor(round(fleet * (percent_of(limit) or 0.0) / 100, 9))
+
+
+def limit_text(fleet: int, strategy: RolloutStrategy) -> str:
+    """Return the stop rule in words, as in `10% of 37 servers: stops at the 4th failure`."""
+    allowed = failures_allowed(fleet, strategy)
+    if allowed is None:
+        return "never stops for failures"
+    written = strategy.max_failures
+    share = (
+        f"{written} of {fleet} server{'' if fleet == 1 else 's'}: "
+        if isinstance(written, str)
+        else ""
+    )
+    if allowed >= fleet:
+        return f"{share}never stops for failures, all {fleet} may fail"
+    return f"{share}stops at the {_ordinal(allowed + 1)} failure"
+
+
+def _ordinal(number: int) -> str:
+    last = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{'th' if 11 <= number % 100 <= 13 else last}"  # noqa: PLR2004 - 11th, 12th, 13th
+
+
+def json_size(value: object) -> int:
+    """Return how many bytes a value has as compact JSON."""
+    return len(
+        json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode(errors="replace")
+    )
+
+
+def size_problems(plan: Plan, *, plan_bytes: int, steps_bytes: int) -> list[Problem]:
+    """Return where a plan is larger than one rollout may be; each with the figure and the limit.
+
+    Args:
+        plan: The plan.
+        plan_bytes: Its size as JSON.
+        steps_bytes: The size of its steps as JSON; each server's workflow and first check carry them.
+    """
+    problems = []
+    if len(plan.servers) > MAX_SERVERS:
+        problems.append(
+            Problem(
+                path="servers",
+                message=f"{len(plan.servers):,} servers are more than one rollout takes ({MAX_SERVERS:,}): split the plan",
+            )
+        )
+    if len(plan.steps) > MAX_STEPS:
+        problems.append(
+            Problem(
+                path="steps",
+                message=f"{len(plan.steps):,} steps are more than one plan takes ({MAX_STEPS:,})",
+            )
+        )
+    if plan_bytes > MAX_PLAN_BYTES:
+        problems.append(
+            Problem(
+                message=f"the plan has {plan_bytes:,} bytes as JSON, the limit is {MAX_PLAN_BYTES:,}: large content belongs where servers can fetch it"
+            )
+        )
+    copies = 2 * steps_bytes * len(plan.servers)
+    if copies > MAX_HISTORY_BYTES:
+        problems.append(
+            Problem(
+                path="steps",
+                message=f"{steps_bytes:,} bytes of steps, sent twice to {len(plan.servers):,} servers, are {copies:,} bytes of history; "
+                f"the limit is {MAX_HISTORY_BYTES:,}: use fewer servers or smaller content",
+            )
+        )
+    return problems
+
+
+def starts_at_once(steps_bytes: int) -> int:
+    """Return how many servers may be started in one workflow task: its commands must stay small."""
+    return max(1, min(MAX_IN_FLIGHT, MAX_COMMAND_BYTES // max(1, steps_bytes + 1024)))

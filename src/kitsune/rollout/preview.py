@@ -1,0 +1,142 @@
+"""What a plan would do, and in which order: everything that can be told before anything runs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import Field
+
+from kitsune.models.base import WireModel
+from kitsune.models.durations import Duration
+from kitsune.models.plan import Plan
+from kitsune.rollout.batches import split_into_batches
+from kitsune.rollout.limits import MAX_IN_FLIGHT, failures_allowed, limit_text
+from kitsune.rollout.steps import resolve_steps
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepFacts:
+    """What a step's handler says of it.
+
+    Attributes:
+        executions: How often it may run where the plan does not say.
+        undo: `full`, `partial` or `none`.
+        undo_note: Why it cannot be undone, as in "script without rollbackCommand"; None where it can.
+    """
+
+    executions: int
+    undo: str
+    undo_note: str | None = None
+
+
+class BatchPreview(WireModel):
+    """One batch.
+
+    Attributes:
+        wait_after_seconds: Durable wait (soak or delay) before the next batch.
+    """
+
+    index: int
+    canary: bool
+    servers: list[str]
+    wait_after_seconds: float = 0.0
+
+
+class StepPreview(WireModel):
+    """One step, with every default filled in.
+
+    Attributes:
+        executions: How often it may run; None: only the servers know the type.
+        undo: `full`, `partial`, `none`, or None: only the servers know.
+        undo_note: Why it cannot be undone.
+        stops_server: A failure ends the plan on its server.
+    """
+
+    index: int
+    name: str
+    type: str
+    timeout: Duration
+    executions: int | None = None
+    undo: str | None = None
+    undo_note: str | None = None
+    stops_server: bool = True
+
+
+class Preview(WireModel):
+    """A plan, laid out.
+
+    Attributes:
+        failures_allowed: Failed servers that are tolerated; None for any number.
+        limit_text: The stop rule in words.
+        at_once: Servers at once, at most.
+    """
+
+    name: str
+    servers: int
+    strategy: str
+    failures_allowed: int | None
+    limit_text: str
+    on_stop: str
+    at_once: int
+    rollback: str
+    batches: list[BatchPreview]
+    steps: list[StepPreview]
+    warnings: list[str] = Field(default_factory=list)
+    unknown_types: list[str] = Field(default_factory=list)
+
+
+def preview_plan(
+    plan: Plan,
+    *,
+    facts: Sequence[StepFacts | None],
+    warnings: Sequence[str] = (),
+    unknown_types: Sequence[str] = (),
+) -> Preview:
+    """Return what a plan would do.
+
+    Args:
+        plan: A plan without problems.
+        facts: For each step, what its handler says; None where only the servers know it.
+        warnings: What checking the plan has found besides.
+        unknown_types: Step types that only the servers can know.
+    """
+    strategy = plan.rollout_strategy
+    batches = split_into_batches(plan.servers, strategy)
+    largest = max(len(batch.servers) for batch in batches)
+    return Preview(
+        name=plan.name,
+        servers=len(plan.servers),
+        strategy=strategy.type,
+        failures_allowed=failures_allowed(len(plan.servers), strategy),
+        limit_text=limit_text(len(plan.servers), strategy),
+        on_stop=strategy.on_stop,
+        at_once=min(largest, strategy.max_concurrency or MAX_IN_FLIGHT, MAX_IN_FLIGHT),
+        rollback=plan.rollback.scope,
+        batches=[
+            BatchPreview(
+                index=batch.index,
+                canary=batch.canary,
+                servers=list(batch.servers),
+                wait_after_seconds=batch.wait_after,
+            )
+            for batch in batches
+        ],
+        steps=_steps(plan, facts),
+        warnings=list(warnings),
+        unknown_types=list(unknown_types),
+    )
+
+
+def _steps(plan: Plan, facts: Sequence[StepFacts | None]) -> list[StepPreview]:
+    return [
+        StepPreview(
+            index=step.index,
+            name=step.name,
+            type=step.type,
+            timeout=step.timeout,
+            executions=step.maximum_attempts or (known.executions if known else None),
+            undo=known.undo if known else None,
+            undo_note=known.undo_note if known else None,
+            stops_server=step.stops_server,
+        )
+        for step, known in zip(resolve_steps(plan), facts, strict=True)
+    ]

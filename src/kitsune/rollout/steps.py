@@ -1,0 +1,33 @@
+"""Steps with the plan's defaults filled in."""
+
+from datetime import timedelta
+
+from kitsune.models.plan import Plan, RetryPolicy, Step
+from kitsune.models.requests import ResolvedStep
+
+_INITIAL_INTERVAL = timedelta(seconds=1)
+_BACKOFF_COEFFICIENT = 2.0
+_MAXIMUM_INTERVAL = timedelta(seconds=60)
+
+
+def resolve_steps(plan: Plan) -> list[ResolvedStep]:
+    """Return a plan's steps with every default but those that only a handler knows."""
+    return [_resolve(step, index=index, plan=plan) for index, step in enumerate(plan.steps)]
+
+
+def _resolve(step: Step, *, index: int, plan: Plan) -> ResolvedStep:
+    own, general = step.retry_policy or RetryPolicy(), plan.retry_policy
+    return ResolvedStep(
+        index=index,
+        name=step.name,
+        type=step.type,
+        params=step.params,
+        stops_server=step.stops_server,
+        timeout=step.timeout or plan.step_timeout,
+        initial_interval=own.initial_interval or general.initial_interval or _INITIAL_INTERVAL,
+        backoff_coefficient=own.backoff_coefficient
+        or general.backoff_coefficient
+        or _BACKOFF_COEFFICIENT,
+        maximum_interval=own.maximum_interval or general.maximum_interval or _MAXIMUM_INTERVAL,
+        maximum_attempts=own.maximum_attempts or general.maximum_attempts,
+    )

@@ -1,0 +1,87 @@
+"""Which servers a stopped rollout has to undo, and what an undo makes of a server's result."""
+
+from collections.abc import Mapping, Sequence
+
+from kitsune.models.requests import AbortRequest
+from kitsune.models.results import ServerResult, ServerStatus
+from kitsune.rollout.batches import Batch
+
+
+def servers_to_undo(
+    batches: Sequence[Batch],
+    results: Mapping[str, ServerResult],
+    *,
+    scope: str,
+    stopped: bool,
+    abort: AbortRequest | None,
+) -> list[list[str]]:
+    """Return the servers to roll back, newest batch first; servers that failed have undone themselves.
+
+    Stopped by the rule: scope `server` undoes what was cancelled half-way, `fleet` what had succeeded as well.
+    Aborted: everything that started, or nothing, as the operator said.
+    """
+    wanted = _statuses_to_undo(scope=scope, stopped=stopped, abort=abort)
+    groups = []
+    for batch in reversed(batches):
+        group = [server for server in batch.servers if _needs_undo(results.get(server), wanted)]
+        if group:
+            groups.append(group)
+    return groups
+
+
+def unreached_by_undo(
+    results: Mapping[str, ServerResult], *, scope: str, stopped: bool, abort: AbortRequest | None
+) -> list[str]:
+    """Return the servers that would have to be undone, but whose agent is away."""
+    if not _statuses_to_undo(scope=scope, stopped=stopped, abort=abort):
+        return []
+    return [server for server, result in results.items() if result.status is ServerStatus.UNKNOWN]
+
+
+def undone_result(result: ServerResult, undo: ServerResult) -> ServerResult:
+    """Return a server's result with what its rollback did."""
+    by_index = {outcome.index: outcome for outcome in undo.steps_executed}
+    steps = [
+        step.model_copy(
+            update={
+                "undone": by_index[step.index].undone,
+                "undo_error": by_index[step.index].undo_error,
+            }
+        )
+        if step.index in by_index
+        else step
+        for step in result.steps_executed
+    ]
+    failed = undo.rollback_failed or not undo.rolled_back
+    error = f"rollback: {undo.error}" if failed and undo.error else None
+    return result.model_copy(
+        update={
+            "rolled_back": not failed,
+            "rollback_failed": failed,
+            "steps_executed": steps,
+            "error": "; ".join(text for text in (result.error, error) if text) or None,
+        }
+    )
+
+
+def _statuses_to_undo(
+    *, scope: str, stopped: bool, abort: AbortRequest | None
+) -> frozenset[ServerStatus]:
+    if abort is not None:
+        everything = {ServerStatus.SUCCEEDED, ServerStatus.CANCELLED, ServerStatus.FAILED}
+        return frozenset(everything if abort.rollback else ())
+    if not stopped or scope == "none":
+        return frozenset()
+    fleet = {ServerStatus.SUCCEEDED} if scope == "fleet" else set()
+    return frozenset({ServerStatus.CANCELLED} | fleet)
+
+
+def _needs_undo(result: ServerResult | None, wanted: frozenset[ServerStatus]) -> bool:
+    if result is None or result.status not in wanted:
+        return False
+    touched = (
+        result.status is ServerStatus.SUCCEEDED
+        or bool(result.steps_executed)
+        or result.outputs_truncated
+    )
+    return touched and not (result.rolled_back or result.rollback_failed)
