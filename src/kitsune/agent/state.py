@@ -1,0 +1,51 @@
+"""The state folder of a local worker: one folder, one worker."""
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from kitsune.errors import StateFolderTaken
+from kitsune.names import ENV_STATE_DIR
+
+
+def state_folder(server_id: str, environ: Mapping[str, str]) -> Path:
+    """Return where a server keeps its journal, undo records and logs.
+
+    `$KITSUNE_STATE_DIR`, else `/var/lib/kitsune/<server id>` for root, else under `$XDG_STATE_HOME`.
+    """
+    if given := environ.get(ENV_STATE_DIR):
+        return Path(given).expanduser().absolute()
+    if os.geteuid() == 0:
+        return Path("/var/lib/kitsune") / server_id
+    base = environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(base).absolute() / "kitsune" / server_id
+
+
+@contextlib.contextmanager
+def hold_state_folder(folder: Path) -> Iterator[Path]:
+    """Create a state folder (mode 0700) and hold its lock until the block ends.
+
+    The kernel drops the lock when the process dies, however it dies.
+
+    Raises:
+        StateFolderTaken: Another process holds it.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
+            raise StateFolderTaken(
+                f"another local worker (process {holder}) uses the state folder {str(folder)!r}: "
+                f"stop it, or give this one a folder of its own with {ENV_STATE_DIR}"
+            ) from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        yield folder
+    finally:
+        os.close(descriptor)

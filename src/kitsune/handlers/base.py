@@ -1,0 +1,131 @@
+"""The contract between a step handler and the agent that runs it.
+
+A handler is plain async Python; it knows nothing of Temporal.
+It raises `StepFailed` for a failure that it understands; any other exception is a bug in the handler and fails the step too.
+When the step times out or an operator aborts, the handler's coroutine is cancelled: clean up and let the
+`asyncio.CancelledError` go on.
+"""
+
+import builtins
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from kitsune.agent.undo import UndoKeeper, UndoRecord
+from kitsune.models.requests import OUTPUT_LIMIT
+
+Reversible = Literal["full", "partial", "none"]
+
+
+class StepParams(BaseModel):
+    """Base of all params models: camelCase keys, unknown keys are errors."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        extra="forbid",
+        frozen=True,
+        populate_by_name=True,
+        strict=True,
+        allow_inf_nan=False,
+    )
+
+
+def sensitive(**options: Any) -> Any:
+    """Return a field whose content never reaches a log; takes what `pydantic.Field` takes."""
+    return Field(**options, json_schema_extra={"sensitive": True})
+
+
+def shown_params(params: BaseModel) -> dict[str, Any]:
+    """Return params for a log: sensitive fields that are set read `***`."""
+    shown = params.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    for name, info in type(params).model_fields.items():
+        extra = info.json_schema_extra
+        key = info.alias or name
+        if isinstance(extra, dict) and extra.get("sensitive") and key in shown:
+            shown[key] = "***"
+    return shown
+
+
+async def _forget_process(pid: int) -> None:
+    """Stand in for the journal where nobody records processes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepContext:
+    """What a handler is told about the step that it runs, and what it may ask the agent for.
+
+    Attributes:
+        operation_id: Names this step of this rollout on this server; the same for every delivery and execution.
+        attempt: Which execution this is, from 1.
+        timeout: How long this execution may take; the agent enforces it by cancelling.
+        output_limit: Bytes of each output stream that belong into the result.
+        spool: An existing folder of the operation, for logs and temporary files.
+        undo: Keeps, once per operation, what a rollback needs.
+        log: A logger that already says rollout, server and step.
+        report: Shows live progress (a small JSON mapping, such as the last line of output).
+        record_process: Journals the process id of something that must not run twice, once it is started.
+    """
+
+    rollout_id: str
+    server_id: str
+    step_name: str
+    operation_id: str
+    attempt: int
+    timeout: timedelta
+    spool: Path
+    undo: UndoKeeper
+    log: "logging.LoggerAdapter[logging.Logger]"
+    output_limit: int = OUTPUT_LIMIT
+    report: Callable[[Mapping[str, Any]], None] = field(default=lambda _details: None)
+    record_process: Callable[[int], Awaitable[None]] = field(default=_forget_process)
+
+
+ParamsT = TypeVar("ParamsT", bound=BaseModel)
+
+
+class StepHandler(ABC, Generic[ParamsT]):
+    """Runs one step type.
+
+    Class attributes:
+        type: What `steps[].type` says.
+        params_model: What `steps[].params` must look like; its docstring and fields make the reference page.
+        idempotent: May run again after an unknown outcome; gives 3 executions by default instead of 1.
+        quick: Done in milliseconds.
+        reversible: Whether rollback restores everything, a part, or nothing.
+    """
+
+    type: ClassVar[str]
+    params_model: ClassVar[builtins.type[BaseModel]]
+    idempotent: ClassVar[bool] = False
+    quick: ClassVar[bool] = False
+    reversible: ClassVar[Reversible] = "none"
+
+    @abstractmethod
+    async def execute(self, params: ParamsT, ctx: StepContext) -> Mapping[str, Any]:
+        """Do the step and return its outputs, a small JSON mapping.
+
+        Raises:
+            StepFailed: The step failed.
+        """
+
+    async def rollback(self, params: ParamsT, undo: UndoRecord | None, ctx: StepContext) -> None:
+        """Undo what `execute` did; `undo` is what it kept, or None where it kept nothing.
+
+        Runs as an operation of its own: `ctx.spool` and `ctx.operation_id` are the rollback's.
+        Called at most once to success, and also for an execution that failed half-way. Does nothing by default.
+
+        Raises:
+            StepFailed: It could not be undone.
+        """
+
+    def reversible_with(self, params: ParamsT) -> Reversible:
+        """Return how much of a step with these params can be undone."""
+        del params
+        return self.reversible

@@ -1,0 +1,29 @@
+"""The `echo` step: says something, and changes nothing."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from kitsune.handlers.base import Reversible, StepContext, StepHandler, StepParams
+
+
+class EchoParams(StepParams):
+    """Writes a message to the server's log and returns it as the output `message`."""
+
+    message: str = Field(description="What to say.")
+
+
+class EchoHandler(StepHandler[EchoParams]):
+    """Says something; it changes nothing, so a rollback has nothing to undo."""
+
+    type: ClassVar[str] = "echo"
+    params_model = EchoParams
+    idempotent: ClassVar[bool] = True
+    quick: ClassVar[bool] = True
+    reversible: ClassVar[Reversible] = "full"
+
+    async def execute(self, params: EchoParams, ctx: StepContext) -> Mapping[str, Any]:
+        """Log the message and return it."""
+        ctx.log.info("%s", params.message)
+        return {"message": params.message}

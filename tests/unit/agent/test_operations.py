@@ -1,0 +1,249 @@
+"""Each operation once: deliveries, interruptions, cancels, and a journal that cannot be written."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from datetime import timedelta
+
+import pytest
+
+from kitsune.agent.journal import Journal, Operation
+from kitsune.agent.operations import OperationRunner, Work
+from kitsune.agent.processes import boot_id, process_start_time
+from kitsune.errors import JournalUnavailable, StepFailed
+from kitsune.models.results import StepOutcome
+from kitsune.names import ENV_OPERATION
+
+OPERATION = Operation(
+    rollout_id="r", run_id="run-1", server_id="server-1", step_index=0, step_name="deploy"
+)
+
+
+class Handler:
+    """A fake handler: counts its executions and does what it is told."""
+
+    def __init__(self, *ends):
+        self.ends = list(ends)
+        self.attempts = []
+        self.started = asyncio.Event()
+        self.release = asyncio.Event()
+
+    async def __call__(self, attempt, record_process):
+        self.attempts.append(attempt)
+        self.started.set()
+        end = self.ends.pop(0) if self.ends else {}
+        if end == "wait":
+            await self.release.wait()
+            return {"released": True}
+        if isinstance(end, BaseException):
+            raise end
+        return end
+
+
+def work(handler, *, executions=1, idempotent=False, timeout=30.0):
+    return Work(
+        execute=handler,
+        executions=executions,
+        idempotent=idempotent,
+        timeout=timedelta(seconds=timeout),
+        step_type="fake",
+    )
+
+
+@pytest.fixture
+async def journal(tmp_path):
+    journal = Journal(tmp_path / "journal.sqlite")
+    yield journal
+    await journal.close()
+
+
+async def test_a_second_delivery_gets_the_recorded_result_and_runs_nothing(journal):
+    handler = Handler({"answer": 42})
+    first = await OperationRunner(journal).run(OPERATION, work(handler))
+    again = await OperationRunner(journal).run(OPERATION, work(handler))
+    assert handler.attempts == [1]
+    assert first.outcome.outputs == again.outcome.outputs == {"answer": 42}
+    assert again.final
+    assert again.outcome.deliveries == 2
+
+
+async def test_two_deliveries_at_once_meet_in_one_execution(journal):
+    handler = Handler("wait")
+    runner = OperationRunner(journal)
+    first = asyncio.create_task(runner.run(OPERATION, work(handler)))
+    await handler.started.wait()
+    second = asyncio.create_task(runner.run(OPERATION, work(handler)))
+    handler.release.set()
+    assert (await first).outcome == (await second).outcome
+    assert handler.attempts == [1]
+
+
+async def test_a_caller_that_is_cancelled_leaves_the_execution_running(journal):
+    handler = Handler("wait")
+    runner = OperationRunner(journal)
+    caller = asyncio.create_task(runner.run(OPERATION, work(handler)))
+    await handler.started.wait()
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    handler.release.set()
+    verdict = await runner.run(OPERATION, work(handler))
+    assert verdict.outcome.outputs == {"released": True}
+    assert handler.attempts == [1]
+
+
+async def test_executions_are_counted_and_the_last_failure_is_final(journal):
+    handler = Handler(StepFailed("one"), StepFailed("two"), StepFailed("three"))
+    runner = OperationRunner(journal)
+    verdicts = [await runner.run(OPERATION, work(handler, executions=2)) for _ in range(3)]
+    assert handler.attempts == [1, 2]
+    assert [verdict.final for verdict in verdicts] == [False, True, True]
+    assert [verdict.outcome.error for verdict in verdicts] == ["one", "two", "two"]
+    assert verdicts[1].outcome.executions == 2
+
+
+async def test_a_permanent_failure_is_final_at_once(journal):
+    handler = Handler(StepFailed("no such command", permanent=True))
+    verdict = await OperationRunner(journal).run(OPERATION, work(handler, executions=5))
+    assert verdict.final
+    assert verdict.outcome.error == "no such command"
+
+
+async def test_a_bug_in_a_handler_is_a_failed_step(journal):
+    verdict = await OperationRunner(journal).run(OPERATION, work(Handler(KeyError("x"))))
+    assert verdict.outcome.error == "the handler broke: KeyError: 'x'"
+
+
+async def test_a_step_that_takes_too_long_fails_and_is_cancelled(journal):
+    handler = Handler("wait")
+    verdict = await OperationRunner(journal).run(OPERATION, work(handler, timeout=0.05))
+    assert verdict.outcome.error == "timed out after 0.05s"
+    assert verdict.outcome.status == "failed"
+
+
+async def test_an_operators_cancel_is_final(journal):
+    handler = Handler("wait")
+    runner = OperationRunner(journal)
+    caller = asyncio.create_task(runner.run(OPERATION, work(handler, executions=3)))
+    await handler.started.wait()
+    verdict = await runner.cancel(OPERATION)
+    assert verdict.outcome.status == "cancelled"
+    assert (await caller).final
+    assert (await runner.run(OPERATION, work(handler))).outcome.status == "cancelled"
+    assert handler.attempts == [1]
+
+
+async def test_a_stopping_agent_leaves_an_interruption_behind(journal):
+    handler = Handler("wait")
+    runner = OperationRunner(journal)
+    caller = asyncio.create_task(runner.run(OPERATION, work(handler)))
+    await handler.started.wait()
+    await runner.cancel(OPERATION, stopping=True)
+    outcome = (await caller).outcome
+    assert outcome.status == "interrupted"
+    assert outcome.error.startswith("interrupted: the local worker was stopped while the step ran")
+
+
+async def die_in_the_middle(journal, *, pid=None, pid_start=None, boot=None):
+    """Leave behind what an agent leaves that was killed during an execution."""
+    await journal.begin(OPERATION, boot_id=boot or boot_id())
+    if pid:
+        await journal.record_process(OPERATION.id, pid=pid, pid_start=pid_start)
+
+
+async def test_an_interrupted_script_is_an_honest_failure_not_a_second_copy(journal):
+    await die_in_the_middle(journal)
+    handler = Handler()
+    verdict = await OperationRunner(journal).run(OPERATION, work(handler))
+    assert handler.attempts == []
+    assert verdict.final
+    assert verdict.outcome.status == "interrupted"
+    assert verdict.outcome.error.startswith("interrupted: the local worker died while the step ran")
+
+
+async def test_an_interrupted_idempotent_step_runs_again(journal):
+    await die_in_the_middle(journal)
+    handler = Handler({"done": True})
+    verdict = await OperationRunner(journal).run(OPERATION, work(handler, idempotent=True))
+    assert verdict.outcome.success
+    assert handler.attempts == [2]
+
+
+async def test_an_interrupted_step_with_executions_left_runs_again(journal):
+    await die_in_the_middle(journal)
+    handler = Handler({})
+    verdict = await OperationRunner(journal).run(OPERATION, work(handler, executions=2))
+    assert verdict.outcome.success
+    assert handler.attempts == [2]
+
+
+async def test_a_step_that_kills_its_agent_does_not_do_so_for_ever(journal):
+    interrupted = StepOutcome(name="deploy", success=False, status="interrupted")
+    for _ in range(5):
+        await die_in_the_middle(journal)
+        await journal.end(OPERATION.id, interrupted, final=False)
+    await die_in_the_middle(journal)
+    handler = Handler()
+    verdict = await OperationRunner(journal).run(OPERATION, work(handler, idempotent=True))
+    assert verdict.final
+    assert handler.attempts == []
+
+
+async def test_a_handler_that_cancels_itself_has_failed(journal):
+    handler = Handler(asyncio.CancelledError())
+    verdict = await OperationRunner(journal).run(OPERATION, work(handler))
+    assert verdict.outcome.status == "failed"
+
+
+async def test_another_boot_is_named_as_the_cause(journal):
+    await die_in_the_middle(journal, boot="another-boot")
+    verdict = await OperationRunner(journal).run(OPERATION, work(Handler()))
+    assert "the host restarted" in verdict.outcome.error
+
+
+async def test_what_a_dead_agent_left_running_is_ended_before_anything_else(journal):
+    orphan = subprocess.Popen(
+        [sys.executable, "-c", "import time; time.sleep(60)"],
+        env={**os.environ, ENV_OPERATION: OPERATION.id},
+        start_new_session=True,
+    )
+    await die_in_the_middle(journal, pid=orphan.pid, pid_start=process_start_time(orphan.pid))
+    verdict = await OperationRunner(journal).run(OPERATION, work(Handler()))
+    assert verdict.outcome.status == "interrupted"
+    assert orphan.wait(timeout=10) != 0
+
+
+async def test_a_journal_that_cannot_be_written_means_that_nothing_is_done(tmp_path):
+    (tmp_path / "journal.sqlite").mkdir()
+    journal = Journal(tmp_path / "journal.sqlite")
+    handler = Handler()
+    with pytest.raises(JournalUnavailable, match="cannot be written"):
+        await OperationRunner(journal).run(OPERATION, work(handler))
+    assert handler.attempts == []
+
+
+async def test_what_is_recorded_survives_the_process(tmp_path):
+    first = Journal(tmp_path / "journal.sqlite")
+    await OperationRunner(first).run(OPERATION, work(Handler({"n": 1})))
+    await first.close()
+    second = Journal(tmp_path / "journal.sqlite")
+    entry = await second.find(OPERATION.id)
+    await second.close()
+    assert entry.state == "finished"
+    assert entry.outcome.outputs == {"n": 1}
+    assert (tmp_path / "journal.sqlite").stat().st_mode & 0o777 == 0o600
+
+
+def test_operations_differ_by_run_server_step_phase_and_generation_only():
+    ids = {
+        Operation("r", run, server, step, "n", phase, generation).id
+        for run in ("1", "2")
+        for server in ("a", "b")
+        for step in (0, 1)
+        for phase in ("execute", "rollback")
+        for generation in (0, 1)
+    }
+    assert len(ids) == 32
+    renamed = Operation("other", "run-1", "server-1", 0, "other name")
+    assert renamed.id == OPERATION.id

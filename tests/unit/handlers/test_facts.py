@@ -1,0 +1,62 @@
+from kitsune.handlers.base import StepHandler, StepParams
+from kitsune.handlers.facts import handler_warnings, step_facts
+from kitsune.handlers.registry import HandlerRegistry
+from kitsune.models.plan import Plan
+
+
+class BrewParams(StepParams):
+    rollback_drink: str | None = None
+    rollback_args: list[str] | None = None
+
+
+class BrewHandler(StepHandler[BrewParams]):
+    type = "brew"
+    params_model = BrewParams
+    reversible = "partial"
+
+    async def execute(self, *_):
+        return {}
+
+    def reversible_with(self, params):
+        return "partial" if params.rollback_drink else "none"
+
+
+class LookHandler(StepHandler[StepParams]):
+    type = "look"
+    params_model = StepParams
+    idempotent = True
+    reversible = "full"
+
+    async def execute(self, *_):
+        return {}
+
+
+REGISTRY = HandlerRegistry([BrewHandler(), LookHandler()])
+
+
+def plan(*steps, **written):
+    named = [{"name": f"n{index}", **step} for index, step in enumerate(steps)]
+    return Plan.model_validate({"servers": ["a"], "steps": named, **written})
+
+
+def test_executions_depend_on_whether_a_handler_may_run_again():
+    facts = step_facts(plan({"type": "brew"}, {"type": "look"}, {"type": "other"}), REGISTRY)
+    assert [fact and fact.executions for fact in facts] == [1, 3, None]
+
+
+def test_whether_a_step_can_be_undone_depends_on_its_own_params():
+    facts = step_facts(
+        plan({"type": "brew", "params": {"rollbackDrink": "tea"}}, {"type": "brew"}), REGISTRY
+    )
+    assert [fact.undo for fact in facts] == ["partial", "none"]
+    assert facts[1].undo_note == "brew without rollbackDrink"
+
+
+def test_many_steps_that_cannot_be_undone_make_one_warning():
+    chosen = plan(*[{"type": "brew"}] * 5)
+    assert handler_warnings(chosen, REGISTRY) == [
+        (
+            "cannot be undone: 'n0' (brew without rollbackDrink), 'n1' (brew without rollbackDrink), "
+            "'n2' (brew without rollbackDrink) and 2 more"
+        )
+    ]
