@@ -1,0 +1,1 @@
+"""Thin shells: Temporal in, our own code out."""

@@ -1,0 +1,206 @@
+"""Activities on the orchestrator's queue: what needs handlers, a client, or patience."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from temporalio import activity
+from temporalio.api.enums.v1 import EventType, PendingActivityState, PendingWorkflowTaskState
+from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+from temporalio.service import RPCError, RPCStatusCode
+
+from kitsune import names
+from kitsune.handlers.registry import HandlerRegistry
+from kitsune.handlers.validation import check_arguments
+from kitsune.models.durations import format_duration
+from kitsune.models.requests import (
+    AwayServer,
+    HolderReport,
+    HolderRequest,
+    TerminateRequest,
+    ValidationReport,
+    ValidationRequest,
+    WatchReport,
+    WatchRequest,
+)
+
+#: Longest pause between two looks at the servers in flight, and between two looks at a taken server.
+_LONGEST_PAUSE = timedelta(seconds=15)
+_SHORTEST_PAUSE = timedelta(seconds=1)
+#: Servers looked at side by side.
+_LOOKS_AT_ONCE = 20
+
+
+class OrchestratorActivities:
+    """The activities of the orchestration worker."""
+
+    def __init__(self, client: Client, registry: HandlerRegistry) -> None:
+        self._client = client
+        self._registry = registry
+
+    @property
+    def all(self) -> list[Callable[..., Any]]:
+        """Every activity, for the worker."""
+        return [
+            self.validate_plan,
+            self.watch_servers,
+            self.await_server_free,
+            self.terminate_server,
+        ]
+
+    @activity.defn(name=names.VALIDATE_PLAN)
+    async def validate_plan(self, request: ValidationRequest) -> ValidationReport:
+        """Check what a rollout was started with, by the same rules as `kitsune validate`."""
+        checked = check_arguments(request.arguments, self._registry)
+        return ValidationReport(
+            problems=list(checked.problems),
+            warnings=list(checked.warnings),
+            unknown_types=list(checked.unknown_types),
+        )
+
+    @activity.defn(name=names.WATCH_SERVERS)
+    async def watch_servers(self, request: WatchRequest) -> WatchReport:
+        """Look after a rollout's servers in flight until one has left a task untaken for too long.
+
+        A server is away when a task that Temporal holds for it waits longer than the timeout. Nothing is asked of the
+        server itself, and its clock plays no part.
+        """
+        pause = max(_SHORTEST_PAUSE, min(_LONGEST_PAUSE, request.timeout / 4))
+        while True:
+            activity.heartbeat()
+            away = await self._away(request)
+            if away:
+                return WatchReport(away=away)
+            await _pause(pause)
+
+    @activity.defn(name=names.AWAIT_SERVER_FREE)
+    async def await_server_free(self, request: HolderRequest) -> HolderReport:
+        """Wait until no rollout holds a server, or say which one still does."""
+        pause = _SHORTEST_PAUSE
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + request.timeout.total_seconds()
+        while True:
+            activity.heartbeat()
+            holder = await self._holder(request.server_id)
+            left = timedelta(seconds=deadline - clock())
+            if holder is None or left <= timedelta(0):
+                return HolderReport(holder=holder)
+            await _pause(min(left, pause))
+            pause = min(_LONGEST_PAUSE, pause * 2)
+
+    @activity.defn(name=names.TERMINATE_SERVER)
+    async def terminate_server(self, request: TerminateRequest) -> None:
+        """Close the child workflow of a server whose agent is away; nobody else can."""
+        handle = self._client.get_workflow_handle(names.server_execution_id(request.server_id))
+        try:
+            description = await handle.describe()
+            if description.parent_id != request.rollout_id:
+                return
+            held = self._client.get_workflow_handle(handle.id, run_id=description.run_id)
+            await held.terminate(reason=request.reason)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+
+    async def _holder(self, server_id: str) -> str | None:
+        handle = self._client.get_workflow_handle(names.server_execution_id(server_id))
+        try:
+            description = await handle.describe()
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return None
+            raise
+        if description.status is not WorkflowExecutionStatus.RUNNING:
+            return None
+        return description.parent_id or description.id
+
+    async def _away(self, request: WatchRequest) -> list[AwayServer]:
+        rollout = self._client.get_workflow_handle(request.rollout_id)
+        description = await rollout.describe()
+        children = [child.workflow_id for child in description.raw_description.pending_children]
+        gate = asyncio.Semaphore(_LOOKS_AT_ONCE)
+
+        async def look(workflow_id: str) -> AwayServer | None:
+            async with gate:
+                return await self._look(workflow_id, timeout=request.timeout)
+
+        found = await asyncio.gather(*(look(workflow_id) for workflow_id in children))
+        return [server for server in found if server is not None]
+
+    async def _look(self, workflow_id: str, *, timeout: timedelta) -> AwayServer | None:
+        handle = self._client.get_workflow_handle(workflow_id)
+        try:
+            raw = (await handle.describe()).raw_description
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return None
+            raise
+        since = _untaken_since(raw)
+        silent = datetime.now(UTC) - since if since is not None else timedelta(0)
+        if since is None or silent < timeout:
+            return None
+        step = await self._started_step(workflow_id, raw)
+        what = f"step {step!r} had started" if step else "no step had started"
+        return AwayServer(
+            server_id=raw.workflow_execution_info.task_queue,
+            step_started=step is not None,
+            detail=f"no contact for {format_duration(timedelta(seconds=round(silent.total_seconds())))}; {what}",
+            silent_seconds=silent.total_seconds(),
+        )
+
+    async def _started_step(
+        self, workflow_id: str, raw: DescribeWorkflowExecutionResponse
+    ) -> str | None:
+        """Return the last step that an agent took up, or None where it took none."""
+        taken = {
+            pending.activity_id
+            for pending in raw.pending_activities
+            if pending.state != PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED
+            or pending.attempt > 1
+        }
+        last: str | None = None
+        names_of: dict[int, str] = {}
+        async for event in self._client.get_workflow_handle(workflow_id).fetch_history_events():
+            if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
+                name = event.user_metadata.summary.data.decode(errors="replace").strip('"')
+                names_of[event.event_id] = name or "a step"
+                if event.activity_task_scheduled_event_attributes.activity_id in taken:
+                    last = names_of[event.event_id]
+            elif event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_STARTED:
+                attributes = event.activity_task_started_event_attributes
+                last = names_of.get(attributes.scheduled_event_id, "a step")
+        return last
+
+
+def _untaken_since(raw: DescribeWorkflowExecutionResponse) -> datetime | None:
+    """Return since when the oldest task has been waiting for its server to take it, or None where none waits."""
+    waiting = [
+        pending.scheduled_time
+        for pending in raw.pending_activities
+        if pending.state == PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED
+    ]
+    task = raw.pending_workflow_task
+    if task.state == PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_SCHEDULED:
+        original = task.HasField("original_scheduled_time")
+        waiting.append(task.original_scheduled_time if original else task.scheduled_time)
+    moments = [moment.ToDatetime(tzinfo=UTC) for moment in waiting if moment.seconds]
+    return min(moments, default=None)
+
+
+async def _pause(duration: timedelta) -> None:
+    """Wait, but not for longer than this worker lives.
+
+    Raises:
+        ApplicationError: The worker stops; Temporal hands the activity to another one.
+    """
+    try:
+        await asyncio.wait_for(activity.wait_for_worker_shutdown(), duration.total_seconds())
+    except TimeoutError:
+        return
+    raise ApplicationError(
+        "the orchestration worker stops; the next one goes on",
+        category=ApplicationErrorCategory.BENIGN,
+    )

@@ -1,0 +1,313 @@
+"""Activities on a server's own queue: run a step, undo a step, say what this server can do."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NoReturn
+
+from pydantic import BaseModel, ValidationError
+from temporalio import activity
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+
+from kitsune import names
+from kitsune.agent.journal import Entry, Journal, Operation
+from kitsune.agent.operations import OperationRunner, Verdict, Work
+from kitsune.agent.undo import UndoStore
+from kitsune.errors import JournalUnavailable
+from kitsune.handlers.base import StepContext, StepHandler, shown_params
+from kitsune.handlers.registry import HandlerRegistry
+from kitsune.handlers.validation import check_params
+from kitsune.models.problems import Problem
+from kitsune.models.requests import (
+    PreflightReport,
+    PreflightRequest,
+    ResolvedStep,
+    StepRequest,
+    UndoOutcome,
+)
+from kitsune.models.results import StepOutcome, json_of
+from kitsune.version import __version__
+
+#: Executions of an idempotent handler where the plan does not say.
+_IDEMPOTENT_EXECUTIONS = 3
+#: How often a running step tells Temporal that it is alive; the SDK sends at most one in two seconds.
+_HEARTBEAT = timedelta(seconds=1)
+
+logger = logging.getLogger("kitsune.agent")
+
+
+@dataclass(frozen=True)
+class Agent:
+    """What a server's activities work with.
+
+    Attributes:
+        state: The state folder: journal, undo records, output.
+    """
+
+    server_id: str
+    state: Path
+    registry: HandlerRegistry
+    journal: Journal
+    runner: OperationRunner
+    undo: UndoStore
+
+    @classmethod
+    def at(cls, state: Path, *, server_id: str, registry: HandlerRegistry) -> "Agent":
+        """Return an agent that keeps its state in a folder."""
+        journal = Journal(state / "journal.sqlite")
+        return cls(
+            server_id=server_id,
+            state=state,
+            registry=registry,
+            journal=journal,
+            runner=OperationRunner(journal),
+            undo=UndoStore(state / "undo"),
+        )
+
+
+class ServerActivities:
+    """The activities of one server."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+
+    @property
+    def all(self) -> list[Callable[..., Any]]:
+        """Every activity, for the worker."""
+        return [self.execute_step, self.rollback_step, self.preflight]
+
+    @activity.defn(name=names.EXECUTE_STEP)
+    async def execute_step(self, request: StepRequest) -> StepOutcome:
+        """Run a step once, however often it is handed out.
+
+        Raises:
+            ApplicationError: `StepFailed`; non-retryable with the outcome as its detail when it is final.
+        """
+        handler, params = self._prepare(request)
+        operation = _operation(request, phase="execute")
+        details: dict[str, Any] = {}
+
+        async def execute(attempt: int, record_process: Any) -> Mapping[str, Any]:
+            _log(request).info("execution %d starts: %s", attempt, shown_params(params))
+            context = self._context(request, operation, attempt, record_process, details)
+            return await handler.execute(params, context)
+
+        verdict = await self._settled(operation, _work(handler, request.step, execute), details)
+        outcome = _with_last_words(verdict.outcome, details)
+        if outcome.success:
+            _log(request).info("succeeded")
+        else:
+            _log(request).warning("%s: %s", outcome.status, outcome.error)
+        if outcome.success or outcome.status == "cancelled":
+            return outcome
+        raise _failure(outcome, final=verdict.final)
+
+    @activity.defn(name=names.ROLLBACK_STEP)
+    async def rollback_step(self, request: StepRequest) -> UndoOutcome:
+        """Undo what a step did here, once; nothing where it never started.
+
+        Raises:
+            ApplicationError: `StepFailed`; non-retryable when it is final.
+        """
+        done = await self._what_was_done(request)
+        if done is None:
+            return UndoOutcome(undone="nothingToUndo", detail="the step never started here")
+        handler, params = self._prepare(request)
+        if handler.reversible_with(params) == "none":
+            return UndoOutcome(
+                undone="cannotBeUndone", detail=f"{request.step.type} has no rollback"
+            )
+        record = self._agent.undo.load(done.id)
+        operation = _operation(request, phase="rollback")
+        details: dict[str, Any] = {}
+
+        async def undo(attempt: int, record_process: Any) -> Mapping[str, Any]:
+            _log(request).info("rollback %d starts", attempt)
+            context = self._context(request, operation, attempt, record_process, details)
+            await handler.rollback(params, record, context)
+            return {}
+
+        verdict = await self._settled(operation, _work(handler, request.step, undo), details)
+        if not verdict.outcome.success:
+            _log(request).error("rollback %s: %s", verdict.outcome.status, verdict.outcome.error)
+            raise _failure(verdict.outcome, final=verdict.final)
+        _log(request).info("rolled back")
+        return UndoOutcome(undone="rolledBack")
+
+    @activity.defn(name=names.PREFLIGHT)
+    async def preflight(self, request: PreflightRequest) -> PreflightReport:
+        """Say that this server is there, and what it finds wrong with the steps."""
+        problems, missing = [], []
+        for step in request.steps:
+            if step.type not in self._agent.registry.types:
+                missing.append(step.type)
+                continue
+            prefix = f"steps[{step.index}].params"
+            problems += check_params(step.type, step.params, self._agent.registry, prefix)
+        try:
+            await self._agent.journal.check()
+        except JournalUnavailable as error:
+            problems.append(Problem(message=str(error)))
+        return PreflightReport(
+            server_id=self._agent.server_id,
+            version=__version__,
+            step_types=sorted(self._agent.registry.types),
+            missing_types=sorted(set(missing)),
+            problems=problems,
+            clock=datetime.now(UTC),
+        )
+
+    def _prepare(self, request: StepRequest) -> tuple[StepHandler[Any], BaseModel]:
+        handler = self._agent.registry.get(request.step.type)
+        if handler is None:
+            _refuse(request, f"this server does not know the step type {request.step.type!r}")
+        try:
+            return handler, handler.params_model.model_validate(request.step.params)
+        except ValidationError:
+            found = check_params(
+                request.step.type, request.step.params, self._agent.registry, "params"
+            )
+            _refuse(request, "; ".join(problem.text for problem in found) or "bad params")
+
+    async def _what_was_done(self, request: StepRequest) -> Entry | None:
+        try:
+            return await self._agent.runner.settle(_operation(request, phase="execute"))
+        except JournalUnavailable as error:
+            _refuse(request, str(error))
+
+    def _context(
+        self,
+        request: StepRequest,
+        operation: Operation,
+        attempt: int,
+        record_process: Any,
+        details: dict[str, Any],
+    ) -> StepContext:
+        spool = self._agent.state / "operations" / operation.id
+        spool.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return StepContext(
+            rollout_id=request.rollout_id,
+            server_id=request.server_id,
+            step_name=request.step.name,
+            operation_id=operation.id,
+            attempt=attempt,
+            timeout=request.step.timeout,
+            spool=spool,
+            undo=self._agent.undo.keeper(operation.id),
+            log=_log(request),
+            output_limit=request.output_limit,
+            report=details.update,
+            record_process=record_process,
+        )
+
+    async def _settled(
+        self, operation: Operation, work: Work, details: Mapping[str, Any]
+    ) -> Verdict:
+        """Run an operation while telling Temporal that it is alive; end it when an operator says so."""
+        runner = self._agent.runner
+        try:
+            async with _heartbeats(details):
+                return await runner.run(operation, work)
+        except JournalUnavailable as error:
+            raise ApplicationError(
+                str(error), type=names.FAILURE_STEP_FAILED, non_retryable=True
+            ) from error
+        except asyncio.CancelledError:
+            why = activity.cancellation_details()
+            if why is not None and why.cancel_requested:
+                verdict = await runner.cancel(operation)
+            elif why is not None and why.worker_shutdown:
+                verdict = await runner.cancel(operation, stopping=True)
+            else:
+                # A lost connection looks like this too: the step goes on, and the next delivery attaches to it.
+                raise
+            if verdict is None:
+                raise
+            return verdict
+
+
+def _operation(request: StepRequest, *, phase: str) -> Operation:
+    return Operation(
+        rollout_id=request.rollout_id,
+        run_id=request.run_id,
+        server_id=request.server_id,
+        step_index=request.step.index,
+        step_name=request.step.name,
+        phase=phase,
+        generation=request.generation,
+    )
+
+
+def _work(
+    handler: StepHandler[Any],
+    step: ResolvedStep,
+    execute: Callable[[int, Any], Coroutine[Any, Any, Mapping[str, Any]]],
+) -> Work:
+    default = _IDEMPOTENT_EXECUTIONS if handler.idempotent else 1
+    return Work(
+        execute=execute,
+        executions=step.maximum_attempts or default,
+        idempotent=handler.idempotent,
+        timeout=step.timeout,
+        step_type=step.type,
+    )
+
+
+def _with_last_words(outcome: StepOutcome, details: Mapping[str, Any]) -> StepOutcome:
+    """Keep what a step that was ended had said last."""
+    if outcome.success or outcome.outputs or not details:
+        return outcome
+    return outcome.model_copy(update={"outputs": {"lastOutput": dict(details)}})
+
+
+def _failure(outcome: StepOutcome, *, final: bool) -> ApplicationError:
+    return ApplicationError(
+        outcome.error or outcome.status,
+        *([json_of(outcome)] if final else []),
+        type=names.FAILURE_STEP_FAILED,
+        non_retryable=final,
+        category=ApplicationErrorCategory.BENIGN,  # an outcome, logged by us, not a stack trace
+    )
+
+
+def _refuse(request: StepRequest, message: str) -> NoReturn:
+    outcome = StepOutcome(
+        name=request.step.name,
+        success=False,
+        error=message,
+        type=request.step.type,
+        index=request.step.index,
+        status="failed",
+        executions=0,
+    )
+    _log(request).warning("refused: %s", message)
+    raise _failure(outcome, final=True)
+
+
+@contextlib.asynccontextmanager
+async def _heartbeats(details: Mapping[str, Any]) -> AsyncIterator[None]:
+    async def beat() -> None:
+        while True:
+            activity.heartbeat(dict(details))
+            await asyncio.sleep(_HEARTBEAT.total_seconds())
+
+    beating = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        beating.cancel()
+
+
+def _log(request: StepRequest) -> "logging.LoggerAdapter[logging.Logger]":
+    return logging.LoggerAdapter(
+        logger,
+        {
+            "rollout": request.rollout_id,
+            "server": request.server_id,
+            "step": request.step.name,
+        },
+    )

@@ -1,0 +1,1 @@
+"""The two workers: one orchestrates, one runs on each server."""

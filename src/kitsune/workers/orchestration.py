@@ -1,0 +1,45 @@
+"""The orchestration worker: coordinates rollouts, touches no server."""
+
+from datetime import timedelta
+
+from temporalio.client import Client
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
+from temporalio.worker import Worker, WorkerDeploymentConfig
+
+from kitsune.activities.orchestrator import OrchestratorActivities
+from kitsune.handlers.registry import HandlerRegistry
+from kitsune.names import ORCHESTRATOR_QUEUE
+from kitsune.version import __version__
+from kitsune.workers.sandbox import make_workflow_runner
+from kitsune.workflows.orchestration import OrchestrationWorkflow
+
+#: Every rollout keeps one activity open that watches its servers.
+_ACTIVITIES_AT_ONCE = 1000
+_GRACE = timedelta(seconds=5)
+
+
+def make_orchestration_worker(client: Client, registry: HandlerRegistry) -> Worker:
+    """Return the worker that runs OrchestrationWorkflow."""
+    return Worker(
+        client,
+        task_queue=ORCHESTRATOR_QUEUE,
+        workflows=[OrchestrationWorkflow],
+        activities=OrchestratorActivities(client, registry).all,
+        workflow_runner=make_workflow_runner(),
+        max_concurrent_activities=_ACTIVITIES_AT_ONCE,
+        graceful_shutdown_timeout=_GRACE,
+        max_heartbeat_throttle_interval=timedelta(seconds=2),
+        deployment_config=deployment("kitsune-orchestrator"),
+    )
+
+
+def deployment(name: str) -> WorkerDeploymentConfig:
+    """Return a readable version for `temporal worker list`, without server-side versioning.
+
+    Versioning is limited to 100 task queues per version; there is one queue per server here.
+    """
+    return WorkerDeploymentConfig(
+        version=WorkerDeploymentVersion(deployment_name=name, build_id=__version__),
+        use_worker_versioning=False,
+        default_versioning_behavior=VersioningBehavior.UNSPECIFIED,
+    )

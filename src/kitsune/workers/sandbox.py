@@ -1,0 +1,32 @@
+"""The one place that configures the workflow sandbox."""
+
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+from temporalio.workflow import SandboxImportNotificationPolicy
+
+#: Shared with every workflow run rather than imported again: that would double a worker's CPU.
+#: What is shared is not guarded at run time, so import contracts and banned names keep it pure.
+SHARED = (
+    "kitsune.errors",  # exceptions only
+    "kitsune.models",  # pure data
+    "kitsune.names",  # constants
+    "kitsune.rollout",  # pure decisions
+    # What the workflow classes are made of; no state at module level.
+    "kitsune.workflows.children",
+    "kitsune.workflows.preflight",
+    "kitsune.workflows.reporting",
+    "kitsune.workflows.state",
+    "kitsune.workflows.steps",
+    "kitsune.workflows.undoing",
+)
+
+
+def make_workflow_runner() -> SandboxedWorkflowRunner:
+    """Return the sandbox that every Kitsune worker uses."""
+    return SandboxedWorkflowRunner(
+        restrictions=SandboxRestrictions.default.with_passthrough_modules(
+            *SHARED
+        ).with_import_notification_policy(
+            SandboxImportNotificationPolicy.WARN_ON_DYNAMIC_IMPORT
+            | SandboxImportNotificationPolicy.RAISE_ON_UNINTENTIONAL_PASSTHROUGH
+        )
+    )

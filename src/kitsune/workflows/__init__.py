@@ -1,0 +1,1 @@
+"""Deterministic code: workflows sequence, wait and record; decisions are made in `kitsune.rollout`."""

@@ -1,0 +1,267 @@
+"""One rollout: validate, ask, run batch after batch, stop where the rule says so, undo, report."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any
+
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError
+
+from kitsune import names
+from kitsune.models.plan import Plan
+from kitsune.models.problems import Problem
+from kitsune.models.progress import Phase, Progress, ProgressRequest
+from kitsune.models.requests import AbortRequest, ValidationReport, ValidationRequest
+from kitsune.models.results import (
+    InvalidPlanDetails,
+    RolloutResult,
+    RolloutStatus,
+    ServerStatus,
+    json_of,
+)
+from kitsune.rollout.batches import Batch
+from kitsune.rollout.bounds import fit_rollout_result
+from kitsune.rollout.verdict import sentence_of, summarize
+from kitsune.workflows.children import Children, ServerTaken, StoppedMeanwhile
+from kitsune.workflows.preflight import Preflight
+from kitsune.workflows.reporting import details_of, memo_of, progress_of
+from kitsune.workflows.state import RolloutState
+from kitsune.workflows.undoing import Undoing
+
+#: Problems named in the failure's message; all of them are in its details.
+_PROBLEMS_IN_MESSAGE = 50
+_VALIDATION = timedelta(seconds=30)
+
+
+@workflow.defn(name=names.ORCHESTRATION_WORKFLOW)
+class OrchestrationWorkflow:
+    """Run a plan on every server, in the order that its strategy asks for."""
+
+    def __init__(self) -> None:
+        self._state: RolloutState | None = None
+        self._children: Children | None = None
+        self._preflight: Preflight | None = None
+        self._early_abort: AbortRequest | None = None
+        self._broken: BaseException | None = None
+
+    @workflow.run
+    async def run(self, *arguments: Any) -> RolloutResult:
+        """Return the result of a rollout that went to its end.
+
+        Takes anything, so that a wrong input fails with words instead of hanging.
+
+        Raises:
+            ApplicationError: `InvalidPlan`, `RolloutStopped` or `RolloutAborted`, with the details in it.
+        """
+        body = asyncio.create_task(self._roll_out(arguments))
+        while not body.done():
+            try:
+                await workflow.wait_condition(lambda: body.done() or self._broken is not None)
+            except asyncio.CancelledError:
+                self._abort(AbortRequest(actor="temporal", reason="the workflow was cancelled"))
+            if self._broken is not None:
+                raise self._broken
+        return body.result()
+
+    @workflow.query(name=names.QUERY_PROGRESS)
+    def progress(self, request: ProgressRequest | None = None) -> Progress:
+        """Return how far the rollout is, with one page of servers."""
+        return progress_of(
+            self._state, request or ProgressRequest(), rollout_id=workflow.info().workflow_id
+        )
+
+    @workflow.update(name=names.ABORT)
+    async def abort(self, request: AbortRequest | None = None) -> str:
+        """Start nothing more and cancel what runs; a second call changes nothing but may add the rollback."""
+        return self._abort(request or AbortRequest())
+
+    @workflow.signal(name=names.ABORT)
+    def abort_signal(self, request: AbortRequest | None = None) -> None:
+        """Do the same as the update, for the plain `temporal` command."""
+        self._abort(request or AbortRequest())
+
+    def _abort(self, request: AbortRequest) -> str:
+        state = self._state
+        if state is None:
+            self._early_abort = self._early_abort or request
+            return "aborted"
+        if state.abort is not None:
+            if request.rollback and not state.abort.rollback and state.phase is not Phase.DONE:
+                state.abort = state.abort.model_copy(update={"rollback": True})
+            return "already aborted"
+        if state.phase is Phase.DONE:
+            return "already over"
+        state.abort = request
+        why = f": {request.reason}" if request.reason else ""
+        state.ledger.stop(f"aborted by {request.actor}{why}")
+        self._obey_stop()
+        return "aborted"
+
+    def _obey_stop(self) -> None:
+        """Let nothing more start, and end what runs where the plan or an operator says so."""
+        state = self._state
+        if state is None or not state.stopped:
+            return
+        if self._preflight:
+            self._preflight.cancel()
+        if self._children:
+            self._children.stop_waiting()
+            if state.abort or state.plan.rollout_strategy.on_stop == "cancel":
+                self._children.cancel_running()
+
+    async def _roll_out(self, arguments: Sequence[Any]) -> RolloutResult:
+        state = await self._accept(arguments)
+        self._preflight = Preflight(state)
+        self._children = Children(state)
+        if self._early_abort:
+            self._abort(self._early_abort)
+        self._tell()
+        problems = await self._preflight.ask_all()
+        if problems and not state.abort:
+            raise _refusal(problems)
+        for batch in state.ledger.batches:
+            await self._run_batch(batch)
+            await self._wait_after(batch)
+        await self._undo()
+        self._children.close()
+        return self._finish()
+
+    async def _accept(self, arguments: Sequence[Any]) -> RolloutState:
+        report = await workflow.execute_activity(
+            names.VALIDATE_PLAN,
+            ValidationRequest(arguments=list(arguments)),
+            result_type=ValidationReport,
+            start_to_close_timeout=_VALIDATION,
+            summary="validate the plan",
+        )
+        if report.problems:
+            raise _refusal(report.problems)
+        info = workflow.info()
+        self._state = RolloutState(
+            plan=Plan.model_validate(arguments[0]),
+            rollout_id=info.workflow_id,
+            run_id=info.first_execution_run_id,
+            started_at=workflow.now(),
+            warnings=list(report.warnings),
+        )
+        workflow.upsert_memo(memo_of(self._state, word="running"))
+        return self._state
+
+    async def _run_batch(self, batch: Batch) -> None:
+        state, _, preflight = self._parts()
+        if state.stopped:
+            return
+        await preflight.ask_again(batch.servers)
+        state.phase = Phase.RUNNING
+        self._tell()
+        while not state.ledger.has_ended(batch):
+            for server in state.ledger.startable(batch):
+                state.ledger.start(server)
+                self._spawn(server)
+            await _next_end(state)
+            self._tell()
+
+    def _spawn(self, server: str) -> None:
+        task = asyncio.create_task(self._run_server(server))
+        task.add_done_callback(self._note_bug)
+
+    def _note_bug(self, task: "asyncio.Task[None]") -> None:
+        """Let a bug of ours fail the workflow task, loudly and mendably, instead of hanging the rollout."""
+        if not task.cancelled() and task.exception() is not None:
+            self._broken = self._broken or task.exception()
+
+    async def _run_server(self, server: str) -> None:
+        state, children, _ = self._parts()
+        try:
+            state.end_server(await children.execute(server))
+        except ServerTaken as taken:
+            state.end_without_work(server, ServerStatus.FAILED, str(taken))
+        except StoppedMeanwhile:
+            state.end_without_work(
+                server, ServerStatus.NOT_STARTED, f"not started: {state.ledger.stop_reason}"
+            )
+        if state.stopped:
+            state.phase = Phase.STOPPING
+            self._obey_stop()
+
+    async def _wait_after(self, batch: Batch) -> None:
+        state, _, _ = self._parts()
+        if state.stopped or not batch.wait_after:
+            return
+        state.phase = Phase.SOAKING if batch.canary else Phase.WAITING
+        state.wait_until = workflow.now() + timedelta(seconds=batch.wait_after)
+        self._tell()
+        await _wait_for(
+            lambda: state.stopped,
+            timeout=timedelta(seconds=batch.wait_after),
+            summary=state.phase.value,
+        )
+        state.wait_until = None
+
+    async def _undo(self) -> None:
+        state, children, _ = self._parts()
+        undoing = Undoing(state, children)
+        if undoing.is_needed:
+            state.phase = Phase.ROLLING_BACK
+            self._tell()
+            await undoing.run()
+
+    def _finish(self) -> RolloutResult:
+        state, _, _ = self._parts()
+        state.phase = Phase.DONE
+        result = fit_rollout_result(
+            summarize(
+                state.final_results(),
+                rollout_id=state.rollout_id,
+                name=state.plan.name,
+                reason=state.ledger.stop_reason,
+                actor=state.abort.actor if state.abort else None,
+                aborted=state.abort is not None,
+                started_at=state.started_at,
+                ended_at=workflow.now(),
+                warnings=state.warnings,
+            )
+        )
+        workflow.upsert_memo(memo_of(state, word=result.status.value))
+        workflow.set_current_details(details_of(state, result))
+        kind = {
+            RolloutStatus.STOPPED: names.FAILURE_ROLLOUT_STOPPED,
+            RolloutStatus.ABORTED: names.FAILURE_ROLLOUT_ABORTED,
+        }.get(result.status)
+        if kind is None:
+            return result
+        raise ApplicationError(sentence_of(result), json_of(result), type=kind, non_retryable=True)
+
+    def _tell(self) -> None:
+        if self._state is not None:
+            workflow.set_current_details(details_of(self._state))
+
+    def _parts(self) -> tuple[RolloutState, Children, Preflight]:
+        if self._state is None or self._children is None or self._preflight is None:
+            raise RuntimeError("the rollout has not been accepted yet")
+        return self._state, self._children, self._preflight
+
+
+def _refusal(problems: Sequence[Problem]) -> ApplicationError:
+    shown = [problem.text for problem in problems[:_PROBLEMS_IN_MESSAGE]]
+    if len(problems) > len(shown):
+        shown.append(f"… and {len(problems) - len(shown)} more problems")
+    return ApplicationError(
+        "\n".join(shown),
+        json_of(InvalidPlanDetails(problems=list(problems[:1000]))),
+        type=names.FAILURE_INVALID_PLAN,
+        non_retryable=True,
+    )
+
+
+async def _next_end(state: RolloutState) -> None:
+    ended = len(state.ledger.statuses)
+    await workflow.wait_condition(lambda: len(state.ledger.statuses) > ended)
+
+
+async def _wait_for(condition: Callable[[], bool], *, timeout: timedelta, summary: str) -> None:
+    try:
+        await workflow.wait_condition(condition, timeout=timeout, timeout_summary=summary)
+    except TimeoutError:
+        return

@@ -1,0 +1,154 @@
+"""Asking servers whether they are there and can run the plan, before anything is touched."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from temporalio import exceptions, workflow
+from temporalio.common import RetryPolicy
+from temporalio.workflow import ActivityCancellationType, ActivityHandle
+
+from kitsune import names
+from kitsune.models.problems import Problem
+from kitsune.models.requests import PreflightReport, PreflightRequest
+from kitsune.models.results import ServerStatus
+from kitsune.workflows.state import RolloutState
+
+#: How long one question may wait to be picked up.
+_ASK_FOR = timedelta(seconds=10)
+#: How long a server may take to answer once it has picked the question up.
+_ANSWER_WITHIN = timedelta(seconds=30)
+#: An answer older than this is asked for again before its batch starts.
+_FRESH_FOR = timedelta(minutes=1)
+#: Pause before a server that failed to answer properly is asked again.
+_PAUSE = timedelta(seconds=1)
+_NOT_TAKEN = exceptions.TimeoutType.SCHEDULE_TO_START
+_SERVERS_NAMED = 5
+
+
+@dataclass
+class Preflight:
+    """Asks servers and notes who is away; what they find wrong is kept in `problems`."""
+
+    state: RolloutState
+    problems: list[Problem] = field(default_factory=list)
+    missing: dict[str, list[str]] = field(default_factory=dict)
+    _asking: dict[str, ActivityHandle[PreflightReport]] = field(default_factory=dict)
+
+    async def ask_all(self) -> list[Problem]:
+        """Ask every server, with the steps; return why the plan is refused, if it is."""
+        await self._ask(self.state.plan.servers, with_steps=True)
+        for step_type, servers in sorted(self.missing.items()):
+            shown = ", ".join(servers[:_SERVERS_NAMED])
+            if len(servers) > _SERVERS_NAMED:
+                shown += f" and {len(servers) - _SERVERS_NAMED} more"
+            index = next(step.index for step in self.state.steps if step.type == step_type)
+            self.problems.append(
+                Problem(
+                    path=f"steps[{index}].type",
+                    value=repr(step_type),
+                    message=f"unknown step type {step_type!r} on {shown}: install its handler there, or use one that is known",
+                )
+            )
+        return self.problems
+
+    async def ask_again(self, servers: Sequence[str]) -> None:
+        """Ask those servers of a batch whose last answer is old."""
+        old = [
+            server
+            for server in servers
+            if server not in self.state.ledger.statuses
+            and workflow.now() - self.state.asked_at[server] > _FRESH_FOR
+        ]
+        await self._ask(old, with_steps=False)
+
+    def cancel(self) -> None:
+        """Stop asking: the rollout has been told to stop."""
+        for handle in list(self._asking.values()):
+            handle.cancel()
+
+    async def _ask(self, servers: Sequence[str], *, with_steps: bool) -> None:
+        gate = asyncio.Semaphore(self.state.starts_at_once)
+        await asyncio.gather(
+            *(self._settle(server, gate, with_steps=with_steps) for server in servers)
+        )
+
+    async def _settle(self, server: str, gate: asyncio.Semaphore, *, with_steps: bool) -> None:
+        """Ask one server until it answers or its time is up."""
+        policy = self.state.plan.unreachable
+        patience = policy.timeout if policy.policy == "fail" else min(policy.timeout, _ASK_FOR)
+        deadline = workflow.now() + patience
+        async with gate:
+            while self.state.abort is None:
+                silence = await self._ask_once(
+                    server, within=min(_ASK_FOR, deadline - workflow.now()), with_steps=with_steps
+                )
+                if silence is None:
+                    self.state.asked_at[server] = workflow.now()
+                    return
+                if workflow.now() + _PAUSE >= deadline:
+                    if self.state.abort is None:
+                        self._give_up(server, silence)
+                    return
+                await workflow.sleep(_PAUSE)
+
+    async def _ask_once(self, server: str, *, within: timedelta, with_steps: bool) -> str | None:
+        """Ask once; return None for an answer, else what was seen instead."""
+        request = PreflightRequest(
+            rollout_id=self.state.rollout_id,
+            server_id=server,
+            steps=self.state.steps if with_steps else [],
+        )
+        handle = workflow.start_activity(
+            names.PREFLIGHT,
+            request,
+            task_queue=server,
+            result_type=PreflightReport,
+            schedule_to_start_timeout=within,
+            start_to_close_timeout=_ANSWER_WITHIN,
+            retry_policy=RetryPolicy(maximum_attempts=1),
+            cancellation_type=ActivityCancellationType.TRY_CANCEL,
+            summary=f"is {server} there?"[:200],
+        )
+        self._asking[server] = handle
+        try:
+            report = await handle
+        except exceptions.ActivityError as error:
+            return self._silence(server, error)
+        finally:
+            self._asking.pop(server, None)
+        self._note(server, report)
+        return None
+
+    def _silence(self, server: str, error: exceptions.ActivityError) -> str | None:
+        cause = error.cause
+        if isinstance(cause, exceptions.ApplicationError):
+            if (
+                cause.type == "NotFoundError"
+            ):  # the SDK's word for an activity type that a worker lacks
+                self.state.warnings.append(
+                    f"{server}: its local worker is of an older kind that cannot be asked before the start"
+                )
+            else:
+                self.problems.append(Problem(message=f"{server} cannot be asked: {cause.message}"))
+            return None
+        if isinstance(cause, exceptions.TimeoutError) and cause.type is _NOT_TAKEN:
+            return "no local worker answered"
+        return f"its local worker took the question and did not answer ({type(cause).__name__})"
+
+    def _note(self, server: str, report: PreflightReport) -> None:
+        for step_type in report.missing_types:
+            self.missing.setdefault(step_type, []).append(server)
+        for problem in report.problems:
+            text = f"on {server}: {problem.message}"
+            if problem.path and any(known.path == problem.path for known in self.problems):
+                continue  # the same step is wrong on every server: say it once
+            self.problems.append(problem.model_copy(update={"message": text}))
+
+    def _give_up(self, server: str, silence: str) -> None:
+        policy = self.state.plan.unreachable
+        skipped = policy.policy == "skip"
+        status = ServerStatus.SKIPPED if skipped else ServerStatus.UNREACHABLE
+        advice = f"is `kitsune local-worker --server-id {server}` running there?"
+        self.state.end_without_work(server, status, f"{silence} on task queue {server!r}: {advice}")

@@ -1,0 +1,107 @@
+"""What an orchestration knows while it runs."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from temporalio import workflow
+
+from kitsune.models.plan import Plan
+from kitsune.models.progress import Phase
+from kitsune.models.requests import AbortRequest, AwayServer, ResolvedStep, ServerRequest
+from kitsune.models.results import ServerResult, ServerStatus
+from kitsune.rollout.bounds import server_result_limit, shorten, step_output_limit
+from kitsune.rollout.ledger import Ledger
+from kitsune.rollout.limits import json_size, starts_at_once
+from kitsune.rollout.steps import resolve_steps
+
+
+@dataclass
+class RolloutState:
+    """One rollout: the plan, the books, and how each server ended.
+
+    Attributes:
+        waiting_for: Servers that another rollout holds, with its id.
+        undoing: Servers that are being rolled back by this orchestration.
+        asked_at: When each server last answered.
+        away: Servers whose agent was given up, by server id.
+        abort: The operator's order to end it all, or None.
+    """
+
+    plan: Plan
+    rollout_id: str
+    run_id: str
+    started_at: datetime
+    warnings: list[str] = field(default_factory=list)
+    results: dict[str, ServerResult] = field(default_factory=dict)
+    started: dict[str, datetime] = field(default_factory=dict)
+    waiting_for: dict[str, str] = field(default_factory=dict)
+    undoing: set[str] = field(default_factory=set)
+    asked_at: dict[str, datetime] = field(default_factory=dict)
+    away: dict[str, AwayServer] = field(default_factory=dict)
+    abort: AbortRequest | None = None
+    phase: Phase = Phase.PREFLIGHT
+    wait_until: datetime | None = None
+
+    def __post_init__(self) -> None:
+        self.steps: list[ResolvedStep] = resolve_steps(self.plan)
+        self.ledger = Ledger(self.plan.servers, self.plan.rollout_strategy)
+        steps_bytes = json_size([step.model_dump(mode="json") for step in self.steps])
+        self.starts_at_once = starts_at_once(steps_bytes)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether nothing more may start."""
+        return self.ledger.stop_reason is not None
+
+    def request_for(self, server_id: str) -> ServerRequest:
+        """Return what a server's workflow is started with."""
+        return ServerRequest(
+            rollout_id=self.rollout_id,
+            run_id=self.run_id,
+            server_id=server_id,
+            steps=self.steps,
+            heartbeat_timeout=self.plan.heartbeat_timeout,
+            undo_on_failure=self.plan.rollback.scope != "none",
+            result_limit=server_result_limit(len(self.plan.servers)),
+            output_limit=step_output_limit(len(self.steps)),
+        )
+
+    def end_server(self, result: ServerResult) -> None:
+        """Note how a server ended."""
+        server_id = result.server_id
+        self.waiting_for.pop(server_id, None)
+        self.results[server_id] = result.model_copy(
+            update={
+                "batch": self.ledger.batch_of(server_id).index,
+                "started_at": result.started_at or self.started.get(server_id),
+                "ended_at": result.ended_at or workflow.now(),
+            }
+        )
+        self.ledger.end(server_id, result.status)
+
+    def end_without_work(self, server_id: str, status: ServerStatus, error: str | None) -> None:
+        """Note the end of a server of which no result came."""
+        self.end_server(
+            ServerResult(
+                server_id=server_id,
+                success=False,
+                status=status,
+                error=shorten(error),
+                ended_at=workflow.now(),
+            )
+        )
+
+    def final_results(self) -> list[ServerResult]:
+        """Close the books and return every server's result, in the plan's order."""
+        self.ledger.close()
+        return [
+            self.results.get(server_id)
+            or ServerResult(
+                server_id=server_id,
+                success=False,
+                status=ServerStatus.NOT_STARTED,
+                error=f"not started: {self.ledger.stop_reason}" if self.stopped else None,
+                batch=self.ledger.batch_of(server_id).index,
+            )
+            for server_id in self.plan.servers
+        ]

@@ -1,0 +1,157 @@
+"""Running and undoing steps from a server's workflow."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError, ApplicationError, CancelledError
+from temporalio.workflow import ActivityCancellationType, ActivityHandle
+
+from kitsune import names
+from kitsune.models.durations import format_duration, parse_duration
+from kitsune.models.requests import ResolvedStep, ServerRequest, StepRequest, UndoOutcome
+from kitsune.models.results import StepOutcome
+
+#: The agent enforces a step's timeout itself; Temporal's only ends a delivery that nobody watches any more.
+_SLACK = timedelta(minutes=10)
+#: Executions that are reckoned with where only the handler knows their number.
+_USUAL_EXECUTIONS = 3
+#: How long an operation may be handed out again because agents or networks were lost.
+_DELIVERIES = timedelta(days=1)
+#: Executions that undoing a step may take at most, whatever the plan says of executing it.
+_CANCELLED = "cancelled while it ran"
+
+
+async def run_step(request: ServerRequest, step: ResolvedStep) -> StepOutcome:
+    """Run one step and return its outcome, whatever it is.
+
+    A cancelled workflow cancels the step, waits for its end, and gets an outcome of status `cancelled`
+    or the step's own outcome where it was faster.
+    """
+    if step.type == names.STEP_SLEEP:
+        return await _sleep(step)
+    started_at = workflow.now()
+    handle = _start(names.EXECUTE_STEP, request, step, result_type=StepOutcome)
+    try:
+        outcome: StepOutcome = await _end_of(handle, cancel=True)
+    except ActivityError as error:
+        outcome = _outcome_of(error, step)
+    return outcome.model_copy(
+        update={
+            "started_at": outcome.started_at or started_at,
+            "ended_at": outcome.ended_at or workflow.now(),
+        }
+    )
+
+
+async def undo_steps(request: ServerRequest, outcomes: Sequence[StepOutcome]) -> list[StepOutcome]:
+    """Undo steps, newest first, and return their outcomes in the old order, each with how its undo went.
+
+    One undo that fails does not stop the others. A cancelled workflow goes on: half undone is worse.
+    """
+    undone = [await _undo(request, outcome) for outcome in reversed(outcomes)]
+    return undone[::-1]
+
+
+async def _undo(request: ServerRequest, outcome: StepOutcome) -> StepOutcome:
+    step = request.steps[outcome.index]
+    if step.type == names.STEP_SLEEP:
+        return outcome.model_copy(update={"undone": "nothingToUndo"})
+    handle = _start(names.ROLLBACK_STEP, request, step, result_type=UndoOutcome)
+    try:
+        report: UndoOutcome = await _end_of(handle, cancel=False)
+    except ActivityError as error:
+        failed = _outcome_of(error, step)
+        return outcome.model_copy(update={"undone": "rollbackFailed", "undo_error": failed.error})
+    return outcome.model_copy(update={"undone": report.undone})
+
+
+def _start(
+    activity: str, request: ServerRequest, step: ResolvedStep, *, result_type: type
+) -> ActivityHandle[Any]:
+    executions = step.maximum_attempts or _USUAL_EXECUTIONS
+    once = step.timeout + _SLACK
+    undoing = "undo " if activity == names.ROLLBACK_STEP else ""
+    return workflow.start_activity(
+        activity,
+        StepRequest(
+            rollout_id=request.rollout_id,
+            run_id=request.run_id,
+            server_id=request.server_id,
+            step=step,
+            generation=request.generation,
+            output_limit=request.output_limit,
+        ),
+        task_queue=request.server_id,
+        result_type=result_type,
+        start_to_close_timeout=once,
+        schedule_to_close_timeout=executions * (once + step.maximum_interval) + _DELIVERIES,
+        heartbeat_timeout=request.heartbeat_timeout,
+        retry_policy=RetryPolicy(
+            initial_interval=step.initial_interval,
+            backoff_coefficient=step.backoff_coefficient,
+            maximum_interval=max(step.maximum_interval, step.initial_interval),
+        ),
+        cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+        summary=f"{undoing}{step.index + 1}/{len(request.steps)} {step.name} ({step.type})"[:200],
+    )
+
+
+async def _end_of(handle: ActivityHandle[Any], *, cancel: bool) -> Any:
+    """Return an activity's result; a cancelled workflow cancels the activity at most, and still waits for it."""
+    while not handle.done():
+        try:
+            await workflow.wait_condition(handle.done)
+        except asyncio.CancelledError:
+            if cancel:
+                handle.cancel()
+    return handle.result()
+
+
+async def _sleep(step: ResolvedStep) -> StepOutcome:
+    started_at = workflow.now()
+    duration = parse_duration(step.params.get("duration"))
+    try:
+        await workflow.sleep(duration, summary=f"{step.name} ({format_duration(duration)})"[:200])
+        error, status = None, "succeeded"
+    except asyncio.CancelledError:
+        error, status = _CANCELLED, "cancelled"
+    return StepOutcome(
+        name=step.name,
+        success=error is None,
+        error=error,
+        type=step.type,
+        index=step.index,
+        status=status,
+        started_at=started_at,
+        ended_at=workflow.now(),
+        outputs={"slept": duration.total_seconds()} if error is None else {},
+    )
+
+
+def _outcome_of(error: ActivityError, step: ResolvedStep) -> StepOutcome:
+    cause = error.cause
+    if (
+        isinstance(cause, ApplicationError)
+        and cause.type == names.FAILURE_STEP_FAILED
+        and cause.details
+    ):
+        return StepOutcome.model_validate(cause.details[0])
+    cancelled = isinstance(cause, CancelledError)
+    text = _CANCELLED if cancelled else _text_of(cause or error)
+    return StepOutcome(
+        name=step.name,
+        success=False,
+        error=text,
+        type=step.type,
+        index=step.index,
+        status="cancelled" if cancelled else "failed",
+    )
+
+
+def _text_of(error: BaseException) -> str:
+    message = getattr(error, "message", None) or str(error)
+    return f"{type(error).__name__}: {message}"

@@ -1,0 +1,73 @@
+"""Undoing a rollout that stopped: which servers, in which order."""
+
+import asyncio
+from dataclasses import dataclass
+
+from kitsune.models.results import ServerResult, ServerStatus
+from kitsune.rollout.targets import servers_to_undo, undone_result, unreached_by_undo
+from kitsune.workflows.children import Children, ServerTaken
+from kitsune.workflows.state import RolloutState
+
+
+@dataclass
+class Undoing:
+    """Rolls servers back, newest batch first, so many at once as the plan allows."""
+
+    state: RolloutState
+    children: Children
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether anything has to be undone."""
+        return bool(self._groups() or self._unreached())
+
+    async def run(self) -> None:
+        """Undo every server that has to be; how each went is noted in its result."""
+        for server in self._unreached():
+            self._note(
+                server,
+                _failed(server, "its local worker is away, so nothing could be undone there"),
+            )
+        gate = asyncio.Semaphore(self.state.plan.rollback.max_concurrency)
+        for group in self._groups():
+            await asyncio.gather(*(self._undo(server, gate) for server in group))
+
+    def _groups(self) -> list[list[str]]:
+        return servers_to_undo(
+            self.state.ledger.batches,
+            self.state.results,
+            scope=self.state.plan.rollback.scope,
+            stopped=self.state.stopped,
+            abort=self.state.abort,
+        )
+
+    def _unreached(self) -> list[str]:
+        return unreached_by_undo(
+            self.state.results,
+            scope=self.state.plan.rollback.scope,
+            stopped=self.state.stopped,
+            abort=self.state.abort,
+        )
+
+    async def _undo(self, server: str, gate: asyncio.Semaphore) -> None:
+        async with gate:
+            self.state.undoing.add(server)
+            try:
+                undo = await self.children.roll_back(server)
+            except ServerTaken as taken:
+                undo = _failed(server, str(taken))
+            self.state.undoing.discard(server)
+            self._note(server, undo)
+
+    def _note(self, server: str, undo: ServerResult) -> None:
+        self.state.results[server] = undone_result(self.state.results[server], undo)
+
+
+def _failed(server: str, error: str) -> ServerResult:
+    return ServerResult(
+        server_id=server,
+        success=False,
+        status=ServerStatus.UNKNOWN,
+        error=error,
+        rollback_failed=True,
+    )

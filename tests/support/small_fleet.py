@@ -1,0 +1,119 @@
+"""A few real worker processes and the command line against them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+KITSUNE = [sys.executable, "-m", "kitsune"]
+#: For things that take a moment at most; a hung process must fail its test, not the whole run.
+PATIENCE = 60
+
+
+class SmallFleet:
+    """An orchestration worker and local workers, each a process of its own."""
+
+    def __init__(self, address, folder, *names):
+        self.folder = folder
+        self.prefix = f"e2e-{os.getpid()}"
+        self.servers = [f"{self.prefix}.{name}" for name in names]
+        self.environment = {
+            key: value for key, value in os.environ.items() if not key.startswith("TEMPORAL_")
+        } | {
+            "TEMPORAL_ADDRESS": address,
+            "TEMPORAL_CONFIG_FILE": str(folder / "none.toml"),
+            "PYTHONWARNINGS": "default",
+        }
+        self._processes = []
+        ready = [self._start("orchestration-worker", "orchestrator")]
+        for server in self.servers:
+            ready.append(self._start("local-worker", server, SERVER_ID=server))
+        until(lambda: all(path.exists() for path in ready))
+
+    def _start(self, command, name, **environment):
+        ready = self.folder / f"{name}.ready"
+        state = {"KITSUNE_STATE_DIR": str(self.folder / f"{name}.state")}
+        with (self.folder / f"{name}.log").open("wb") as log:
+            process = subprocess.Popen(
+                [*KITSUNE, command, "--ready-file", str(ready)],
+                env=self.environment | state | environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        self._processes.append(process)
+        return ready
+
+    def close(self):
+        """End every worker that this fleet has started."""
+        for process in self._processes:
+            process.terminate()
+        for process in self._processes:
+            try:
+                process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(PATIENCE)
+
+    def plan(self, **keys):
+        """Write a plan for all servers and return its path."""
+        raw = {"name": "e2e", "servers": self.servers, **keys}
+        path = self.folder / f"plan-{len(list(self.folder.glob('plan-*')))}.json"
+        path.write_text(json.dumps(raw))
+        return str(path)
+
+    def kitsune(self, *arguments):
+        """Run a command to its end."""
+        return subprocess.run(
+            [*KITSUNE, *arguments],
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+
+    def begin(self, *arguments, **options):
+        """Start a command and return its process."""
+        defaults = {
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+        }
+        return subprocess.Popen(
+            [*KITSUNE, *arguments], env=self.environment, **(defaults | options)
+        )
+
+
+def script(inline, **step):
+    """Return a step that runs a shell script."""
+    rollback = step.pop("rollback", "true")
+    return {
+        "name": step.pop("name", "work"),
+        "type": "script",
+        "params": {"inline": inline, "rollbackInline": rollback},
+        **step,
+    }
+
+
+def until(holds):
+    deadline = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come to pass within a minute"
+        time.sleep(0.02)
+
+
+def interrupt(process):
+    """Press Ctrl-C and return exit code, stdout and stderr."""
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=PATIENCE)
+    return process.returncode, out.decode(), err.decode()
+
+
+def lines_of(path):
+    path = Path(path)
+    return path.read_text().split() if path.exists() else []
