@@ -1,0 +1,132 @@
+"""Consoles: the one place that decides about colour, width, glyphs and what may reach a terminal.
+
+Whatever comes from a plan, a server or Temporal passes `safe` (or `data_text`) before it is printed:
+control characters would let a step's output redraw an operator's terminal.
+The consoles never interpret markup or emoji codes, so data such as `[red]` or `:tada:` stays as it is.
+(Rich still reads markup in a `Panel` title that is a `str`: give it a `Text`.)
+"""
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.text import Text
+
+from kitsune.models.printable import safe
+
+__all__ = [
+    "WIDTH_OFF_TERMINAL",
+    "Glyphs",
+    "data_text",
+    "glyphs",
+    "print_json",
+    "print_line",
+    "safe",
+    "stderr_console",
+    "stdout_console",
+]
+
+#: Columns where there is no terminal to ask.
+WIDTH_OFF_TERMINAL = 100
+
+
+@dataclass(frozen=True)
+class Glyphs:
+    """The signs that we draw; in plain ASCII where the stream's encoding has no better ones."""
+
+    ok: str = "✔"
+    failed: str = "✖"
+    running: str = "◌"
+    waiting: str = "◷"
+    warning: str = "⚠"
+    unknown: str = "?"
+    pending: str = "·"
+    undone: str = "↩"
+    arrow: str = "→"
+    ellipsis: str = "…"
+    full: str = "█"
+    partial: str = "▓"
+    empty: str = "░"
+
+
+_ASCII = Glyphs(
+    ok="+",
+    failed="x",
+    running="o",
+    waiting="~",
+    warning="!",
+    unknown="?",
+    pending=".",
+    undone="<",
+    arrow="->",
+    ellipsis="...",
+    full="#",
+    partial="=",
+    empty="-",
+)
+
+
+def stdout_console() -> Console:
+    """Return the console for data."""
+    return _console(sys.stdout, stderr=False)
+
+
+def stderr_console() -> Console:
+    """Return the console for talk: progress, questions, problems."""
+    return _console(sys.stderr, stderr=True)
+
+
+def glyphs(console: Console) -> Glyphs:
+    """Return the signs that this console's stream can write."""
+    best = Glyphs()
+    try:
+        "".join(vars(best).values()).encode(console.encoding)
+    except (UnicodeEncodeError, LookupError):
+        return _ASCII
+    return best
+
+
+def data_text(text: str, style: str = "", *, lines: bool = False) -> Text:
+    """Return a renderable for data: safe, without markup."""
+    return Text(safe(text, lines=lines), style=style)
+
+
+def print_line(console: Console, text: str | Text = "", *, style: str = "") -> None:
+    """Print one line as it is, never wrapped or cut: what people grep, copy and click on.
+
+    A `str` passes `safe`; a `Text` was made by `data_text` or by us.
+    """
+    shown = data_text(text, style) if isinstance(text, str) else text
+    console.print(shown, soft_wrap=True)
+
+
+def print_json(value: Any, *, indent: int | None = 2) -> None:
+    """Write JSON and a newline to stdout; in ASCII, so that no terminal obeys it. No indent: one line."""
+    sys.stdout.write(json.dumps(value, indent=indent) + "\n")
+    sys.stdout.flush()
+
+
+def _console(stream: TextIO, *, stderr: bool) -> Console:
+    reconfigure = getattr(stream, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(
+            errors="backslashreplace"
+        )  # a name that the locale cannot write must not end us
+    terminal = stream.isatty()
+    return Console(
+        stderr=stderr,
+        markup=False,
+        emoji=False,
+        highlight=False,
+        force_terminal=terminal,  # FORCE_COLOR alone must not turn animations on
+        force_jupyter=False,
+        no_color=True if _colour_unwanted() else None,
+        width=None if terminal else WIDTH_OFF_TERMINAL,
+    )
+
+
+def _colour_unwanted() -> bool:
+    return any(os.environ.get(name) for name in ("NO_COLOR", "KITSUNE_NO_COLOR"))

@@ -1,0 +1,248 @@
+"""What happened between two looks at a rollout, one event each: lines for CI logs, JSON for programs."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from kitsune.cli.console import safe
+from kitsune.cli.states import look_of
+from kitsune.models.progress import BatchProgress, Phase, Progress, ServerProgress
+from kitsune.models.results import RolloutResult, ServerResult, ServerStatus
+
+SCHEMA = "kitsune.event/v1"
+#: States in which a server has not begun: no event of its own.
+_BEFORE = frozenset({"pending"})
+#: Order of events of one moment.
+_RANKS = ("rollout", "warning", "batch", "server", "batchDone", "phase")
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that happened.
+
+    Attributes:
+        kind: `rollout`, `warning`, `phase`, `batch`, `server`, `contact` or `result`.
+        text: It in one line, for people.
+        fields: It as data.
+        quiet: Of interest to programs only.
+    """
+
+    time: datetime
+    kind: str
+    text: str
+    fields: dict[str, Any] = field(default_factory=dict)
+    quiet: bool = False
+
+    @property
+    def line(self) -> str:
+        """The event as a line of a log; nothing in it can move a terminal's cursor."""
+        return f"{stamp(self.time)} {safe(' | '.join(self.text.splitlines()))}"
+
+    def as_json(self, rollout_id: str) -> dict[str, Any]:
+        """Return the event as one object of the stream."""
+        return {
+            "schema": SCHEMA,
+            "time": stamp(self.time),
+            "event": self.kind,
+            "rolloutId": rollout_id,
+            **self.fields,
+        }
+
+
+def stamp(time: datetime) -> str:
+    """Return a time as RFC 3339 in UTC, to the second."""
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def events_between(before: Progress | None, after: Progress, *, now: datetime) -> list[Event]:
+    """Return what happened between two looks, in order of time; `before` is None at the first look."""
+    if after.total == 0:  # not yet accepted: nothing to tell
+        return []
+    fresh = before is None or before.total == 0
+    old = Progress() if before is None or fresh else before
+    begun = (after.started_at or now) if fresh else now
+    found = [*(_opening(after, begun) if fresh else ())]
+    found += _warnings(old, after, begun)
+    found += _phase(old, after, now, fresh=fresh)
+    found += _batches(old, after, now)
+    found += _servers(old, after, now)
+    return sorted(found, key=lambda event: (event.time, _rank(event)))
+
+
+def progress_at_end(last: Progress | None, result: RolloutResult) -> Progress:
+    """Return the progress that a result means, so that the last changes become events as well."""
+    base = last or Progress(rollout_id=result.rollout_id, name=result.name)
+    ends = {server.server_id: _ended(server) for server in result.results}
+    if last is None:
+        servers = list(ends.values())
+    else:
+        # Where a result leaves servers out, those have succeeded.
+        servers = [ends.get(server.server_id) or _succeeded(server) for server in last.servers]
+    return base.model_copy(
+        update={
+            "phase": Phase.DONE,
+            "servers": servers,
+            "counts": dict(result.counts),
+            "total": base.total or sum(result.counts.values()),
+            "started_at": base.started_at or result.started_at,
+            "batches": [_done(batch) for batch in base.batches],
+        }
+    )
+
+
+def _rank(event: Event) -> int:
+    done = event.kind == "batch" and event.fields["state"] == "done"
+    return _RANKS.index("batchDone" if done else event.kind)
+
+
+def _opening(after: Progress, begun: datetime) -> Iterator[Event]:
+    batches = f"{after.batch_count} batch{'' if after.batch_count == 1 else 'es'}"
+    servers = f"{after.total} server{'' if after.total == 1 else 's'}"
+    yield Event(
+        time=begun,
+        kind="rollout",
+        text=f"rollout {after.rollout_id} ({after.name}): {servers}"
+        + (f" in {batches}, {after.limit_text}" if after.batch_count else ""),
+        fields={
+            "name": after.name,
+            "total": after.total,
+            "batchCount": after.batch_count,
+            "limit": after.limit_text,
+        },
+    )
+
+
+def _warnings(old: Progress, after: Progress, time: datetime) -> Iterator[Event]:
+    for warning in after.warnings:
+        if warning not in old.warnings:
+            yield Event(time, "warning", f"warning: {warning}", {"message": warning})
+
+
+def _phase(old: Progress, after: Progress, now: datetime, *, fresh: bool) -> Iterator[Event]:
+    if old.phase is after.phase and not fresh:
+        return
+    text = {
+        Phase.PREFLIGHT: "asking every server",
+        Phase.RUNNING: "running",
+        Phase.SOAKING: "canary is good, soaking",
+        Phase.WAITING: "waiting before the next batch",
+        Phase.STOPPING: "stopping",
+        Phase.ROLLING_BACK: "rolling back",
+    }.get(after.phase)
+    if text is None:
+        return
+    until = f" until {stamp(after.wait_until)}" if after.wait_until else ""
+    why = f": {after.reason}" if after.reason and after.phase is Phase.STOPPING else ""
+    yield Event(
+        now,
+        "phase",
+        f"{text}{until}{why}",
+        {
+            "phase": after.phase.value,
+            "until": stamp(after.wait_until) if after.wait_until else None,
+            "reason": after.reason,
+        },
+        quiet=after.phase is Phase.RUNNING,  # the batch that starts says so
+    )
+
+
+def _batches(old: Progress, after: Progress, now: datetime) -> Iterator[Event]:
+    known = {batch.index: batch.state for batch in old.batches}
+    for batch in after.batches:
+        before = known.get(batch.index, "pending")
+        if before == "pending" and batch.state != "pending":
+            starts = [server.started_at for server in _of(after, batch) if server.started_at]
+            yield _batch(after, batch, word="started", time=min(starts, default=now))
+        if before != "done" and batch.state == "done":
+            ends = [server.ended_at for server in _of(after, batch) if server.ended_at]
+            yield _batch(after, batch, word="done", time=max(ends, default=now))
+
+
+def _of(progress: Progress, batch: BatchProgress) -> Iterator[ServerProgress]:
+    return (server for server in progress.servers if server.batch == batch.index)
+
+
+def _batch(after: Progress, batch: BatchProgress, *, word: str, time: datetime) -> Event:
+    canary = " (canary)" if batch.canary else ""
+    counted = (
+        f"{batch.ended} of {batch.servers} ended"
+        if word == "done"
+        else f"{batch.servers} server{'' if batch.servers == 1 else 's'}"
+    )
+    return Event(
+        time,
+        "batch",
+        f"batch {batch.index + 1}/{after.batch_count}{canary} {word}: {counted}",
+        {
+            "batch": batch.index,
+            "state": "done" if word == "done" else "running",
+            "canary": batch.canary,
+            "servers": batch.servers,
+            "ended": batch.ended if word == "done" else 0,
+        },
+    )
+
+
+def _servers(old: Progress, after: Progress, now: datetime) -> Iterator[Event]:
+    known = {server.server_id: server for server in old.servers}
+    for server in after.servers:
+        before = known.get(server.server_id) or ServerProgress(server_id=server.server_id)
+        if server.state in _BEFORE:
+            continue
+        if (
+            before.state in ("pending", "waiting")
+            and server.state != "running"
+            and server.started_at
+        ):
+            yield _server(server, state="running", time=server.started_at)
+        if before.state != server.state:
+            time = server.started_at if server.state == "running" else server.ended_at
+            yield _server(server, state=server.state, time=time or now)
+        elif (before.rolled_back, before.rollback_failed) != (
+            server.rolled_back,
+            server.rollback_failed,
+        ):
+            yield _server(server, state=server.state, time=now)
+
+
+def _server(server: ServerProgress, *, state: str, time: datetime) -> Event:
+    ended = state == server.state
+    text = f"{server.server_id} {'started' if state == 'running' else look_of(state).word}"
+    fields: dict[str, Any] = {"server": server.server_id, "state": state, "batch": server.batch}
+    if ended:
+        text += ", rolled back" if server.rolled_back else ""
+        text += ", ROLLBACK FAILED" if server.rollback_failed else ""
+        text += f": {server.error}" if server.error else ""
+        fields |= {
+            "error": server.error,
+            "failedStep": server.failed_step,
+            "rolledBack": server.rolled_back,
+            "rollbackFailed": server.rollback_failed,
+        }
+    return Event(time, "server", text, fields, quiet=state == ServerStatus.NOT_STARTED)
+
+
+def _ended(server: ServerResult) -> ServerProgress:
+    broken = next((step for step in reversed(server.steps_executed) if not step.success), None)
+    return ServerProgress(
+        server_id=server.server_id,
+        state=server.status.value,
+        batch=server.batch,
+        started_at=server.started_at,
+        ended_at=server.ended_at,
+        error=server.error,
+        failed_step=broken.name if broken and not server.success else None,
+        rolled_back=server.rolled_back,
+        rollback_failed=server.rollback_failed,
+    )
+
+
+def _succeeded(server: ServerProgress) -> ServerProgress:
+    return server.model_copy(update={"state": ServerStatus.SUCCEEDED.value})
+
+
+def _done(batch: BatchProgress) -> BatchProgress:
+    if batch.state != "running":
+        return batch
+    return batch.model_copy(update={"state": "done", "ended": batch.servers})

@@ -1,0 +1,152 @@
+"""The `kitsune` command: finds commands, turns errors into one line, and ends the process.
+
+Commands live in modules of their own and are imported when they run: `kitsune --help` stays fast.
+A command ends by returning an `Exit` (or None for 0); Temporal's client aborts at interpreter exit in some runs
+(https://github.com/temporalio/sdk-python/issues/300), so `main` flushes and leaves through `os._exit`.
+"""
+
+import importlib
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from kitsune.cli.exits import MEANINGS, Exit
+from kitsune.errors import (
+    Conflict,
+    EmbeddedServerError,
+    KitsuneError,
+    NotFound,
+    PlanRefused,
+    PlanUnreadable,
+    ServerUnavailable,
+    StateFolderTaken,
+)
+
+#: Command -> (module, attribute, help line).
+COMMANDS: Mapping[str, tuple[str, str, str]] = {
+    "demo": ("kitsune.cli.demo", "demo", "See a rollout succeed, then one fail and be undone."),
+    "dev": (
+        "kitsune.cli.dev",
+        "dev",
+        "Temporal, an orchestrator and local workers on this machine.",
+    ),
+    "validate": ("kitsune.cli.plans", "validate", "Check a plan; all problems at once."),
+    "preview": ("kitsune.cli.plans", "preview", "Show what a plan would do, and in which order."),
+    "schema": ("kitsune.cli.plans", "schema", "Print the JSON Schema of plans, for editors."),
+    "run": ("kitsune.cli.run", "run", "Run a plan on its servers and watch it."),
+    "watch": ("kitsune.cli.watch", "watch", "Follow a rollout until it ends."),
+    "status": ("kitsune.cli.status", "status", "Show one rollout."),
+    "list": ("kitsune.cli.status", "list_rollouts", "List rollouts, newest first."),
+    "abort": ("kitsune.cli.abort", "abort", "Stop a rollout, and undo it with --rollback."),
+    "servers": (
+        "kitsune.cli.servers",
+        "servers",
+        "List local workers and when they were last heard of.",
+    ),
+    "orchestration-worker": (
+        "kitsune.cli.workers",
+        "orchestration_worker",
+        "Run the orchestration worker.",
+    ),
+    "local-worker": ("kitsune.cli.workers", "local_worker", "Run the local worker of a server."),
+    "version": ("kitsune.cli.version", "version", "Print versions."),
+}
+
+_EXIT_OF_ERROR: Mapping[type[KitsuneError], Exit] = {
+    PlanRefused: Exit.REFUSED,
+    PlanUnreadable: Exit.REFUSED,
+    Conflict: Exit.CONFLICT,
+    StateFolderTaken: Exit.CONFLICT,
+    EmbeddedServerError: Exit.UNAVAILABLE,
+    ServerUnavailable: Exit.UNAVAILABLE,
+    NotFound: Exit.USAGE,
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are used; help lines come from the table."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order of the table."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return a command."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute, _ = COMMANDS[cmd_name]
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the command list without importing any command, and the exit codes."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, _, line) in COMMANDS.items()])
+        with formatter.section("Exit codes (the worst wins: 6, 5, 3, 7, 4, 0)"):
+            formatter.write_dl([(str(code.value), meaning) for code, meaning in MEANINGS.items()])
+
+
+@click.command(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+def kitsune() -> None:
+    r"""Run a plan on every server of a fleet, and undo it when that goes wrong.
+
+    \b
+    kitsune demo                 see it work on this machine
+    kitsune dev                  start Temporal, an orchestrator and three servers
+    kitsune preview plan.yaml    what would happen
+    kitsune run plan.yaml        make it happen
+    """
+
+
+def run_command(arguments: list[str]) -> Exit:
+    """Run one command line and return its exit code; errors are written to stderr."""
+    try:
+        return Exit(
+            kitsune.main(args=arguments, prog_name="kitsune", standalone_mode=False) or Exit.OK
+        )
+    except click.exceptions.Exit as ended:
+        return Exit(ended.exit_code)
+    except click.ClickException as error:
+        error.show()
+        return Exit.USAGE
+    except (click.Abort, KeyboardInterrupt):
+        return Exit.DETACHED
+    except KitsuneError as error:
+        click.echo(f"kitsune: {error}", err=True)
+        return next(
+            (code for kind, code in _EXIT_OF_ERROR.items() if isinstance(error, kind)), Exit.BUG
+        )
+
+
+def main() -> None:
+    """Run the command line of this process and end it."""
+    code = Exit.BUG
+    try:
+        code = run_command(sys.argv[1:])
+    except BrokenPipeError:
+        code = Exit.OK  # whoever read us has seen enough
+    except Exception:  # noqa: BLE001 - the last rim: a bug still ends with a message and a code
+        import traceback
+
+        traceback.print_exc()
+        click.echo("kitsune: this is a bug; please report it with the lines above", err=True)
+    leave(code)
+
+
+def leave(code: Exit) -> Any:
+    """Flush both streams and end the process at once with this code."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (BrokenPipeError, ValueError):
+            continue
+    os._exit(code)

@@ -1,0 +1,193 @@
+"""`kitsune run`: check a plan, say what it will do, ask, start it, follow it, recap.
+
+What goes where: see `kitsune.cli.watch`. With `--detach`, stdout gets the rollout's id and nothing else.
+"""
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.text import Text
+
+from kitsune.cli.connection_options import (
+    FleetSession,
+    connection_options,
+    fleet_session,
+    output_option,
+    timeout_option,
+)
+from kitsune.cli.console import (
+    Glyphs,
+    data_text,
+    glyphs,
+    print_json,
+    print_line,
+    safe,
+    stderr_console,
+    stdout_console,
+)
+from kitsune.cli.endings import exit_of
+from kitsune.cli.exits import Exit
+from kitsune.cli.watch import say, tell_end, watch_to_end
+
+if TYPE_CHECKING:
+    from kitsune.planfile.loading import Loaded
+    from kitsune.rollout.preview import Preview
+    from kitsune.service.fleet import Started
+
+_BATCHES_NAMED = 6
+_WARNINGS_SHOWN = 10
+
+
+@click.command()
+@click.argument("plan_file", metavar="PLAN")
+@click.option(
+    "--id",
+    "rollout_id",
+    metavar="ID",
+    help="Idempotency token: the same id and plan joins the rollout that there is, another plan is refused (9).",
+)
+@click.option("--servers", metavar="A,B|@FILE", help="Take the place of the plan's servers.")
+@click.option("-d", "--detach", is_flag=True, help="Start, print the id, and do not watch.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask. Off a terminal nobody is asked.")
+@timeout_option("Stop watching after so long, with exit code 124; the rollout goes on.")
+@output_option("text", "json", "jsonl")
+@connection_options
+def run(
+    *,
+    plan_file: str,
+    rollout_id: str | None,
+    servers: str | None,
+    detach: bool,
+    yes: bool,
+    timeout: timedelta | None,
+    output: str,
+    connection: Any,
+) -> Exit:
+    """Run a plan on its servers and watch it; PLAN is a YAML or JSON file, or - for standard input.
+
+    Asks before it starts when stdin and stderr are terminals; elsewhere, as in CI, it starts at once.
+    Ctrl-C detaches (exit 130): the rollout goes on, and `kitsune watch ID` comes back to it.
+
+    \b
+    kitsune run plan.yaml
+    kitsune run plan.yaml --servers web-1,web-2 --yes
+    kitsune run plan.yaml --id release-2.14.0 -o json
+    id=$(kitsune run plan.yaml --detach) && kitsune watch "$id"
+    """  # noqa: D301 - click's sign for "do not wrap"
+    loaded, preview = _load(plan_file, servers)
+    chosen = _chosen_id(rollout_id, loaded.plan.name)
+    with fleet_session(connection) as session:
+        _tell_plan(preview)
+        if not yes and not _agreed(preview, plan_file):
+            say("not started")
+            return Exit.REFUSED
+        started = _start(session, loaded, rollout_id=chosen)
+        if isinstance(started, Exit):
+            return started
+        if detach:
+            _tell_id(chosen, output=output)
+            return Exit.OK
+        ended = watch_to_end(session, chosen, output=output, timeout=timeout)
+        if isinstance(ended, Exit):
+            return ended
+        tell_end(ended, rollout_id=chosen, output=output, plan_file=plan_file)
+        return exit_of(ended)
+
+
+def short_preview(preview: "Preview", signs: Glyphs) -> Iterator[Text]:
+    """Yield what a plan would do in a few lines."""
+    steps = f"{len(preview.steps)} step{'' if len(preview.steps) == 1 else 's'}"
+    servers = f"{preview.servers} server{'' if preview.servers == 1 else 's'}"
+    head = Text().append(safe(preview.name), style="bold")
+    yield head.append(f": {steps} on {servers}, {_batches_text(preview)}")
+    yield data_text(f"  {preview.limit_text}; {_ROLLBACK[preview.rollback]}")
+    for warning in preview.warnings[:_WARNINGS_SHOWN]:
+        yield Text().append(f"  {signs.warning} ", style="yellow").append(safe(warning))
+    if len(preview.warnings) > _WARNINGS_SHOWN:
+        left = len(preview.warnings) - _WARNINGS_SHOWN
+        yield Text(f"  {signs.ellipsis} {left} more warnings: see `kitsune preview`")
+    if preview.unknown_types:
+        types = ", ".join(preview.unknown_types)
+        yield data_text(
+            f"  only the servers know {types}: they are asked before anything is touched"
+        )
+
+
+_ROLLBACK = {
+    "none": "nothing is undone",
+    "server": "a server that fails is undone",
+    "fleet": "when it stops, every server is undone",
+}
+
+
+def _batches_text(preview: "Preview") -> str:
+    if len(preview.batches) == 1:
+        return "all at once" if preview.servers > 1 else "alone"
+    sizes = [
+        f"{len(batch.servers)}{' canary' if batch.canary else ''}"
+        for batch in preview.batches[:_BATCHES_NAMED]
+    ]
+    more = ", …" if len(preview.batches) > _BATCHES_NAMED else ""
+    return f"{preview.strategy} in {len(preview.batches)} batches ({', '.join(sizes)}{more})"
+
+
+def _load(plan_file: str, servers: str | None) -> "tuple[Loaded, Preview]":
+    from kitsune.handlers.registry import load_handlers
+    from kitsune.planfile.loading import load_and_check, parse_servers_option, preview_of
+
+    registry = load_handlers()
+    chosen = parse_servers_option(servers) if servers is not None else None
+    loaded = load_and_check(plan_file, registry, servers=chosen)
+    return loaded, preview_of(loaded, registry)
+
+
+def _chosen_id(rollout_id: str | None, name: str) -> str:
+    from kitsune.service.starting import check_rollout_id, new_rollout_id
+
+    if rollout_id is None:
+        return new_rollout_id(name)
+    try:
+        return check_rollout_id(rollout_id)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--id") from error
+
+
+def _tell_plan(preview: "Preview") -> None:
+    console = stderr_console()
+    for line in short_preview(preview, glyphs(console)):
+        print_line(console, line)
+
+
+def _agreed(preview: "Preview", plan_file: str) -> bool:
+    if plan_file == "-" or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return True
+    servers = f"{preview.servers} server{'' if preview.servers == 1 else 's'}"
+    return click.confirm(f"Run it on {servers}?", err=True)
+
+
+def _start(session: FleetSession, loaded: "Loaded", *, rollout_id: str) -> "Started | Exit":
+    try:
+        started = session.run(session.fleet.start(loaded.wire, rollout_id=rollout_id))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        say(f"interrupted while starting; whether it runs says: kitsune status {rollout_id}")
+        return Exit.DETACHED
+    say(_STARTED[started.value].format(rollout_id=rollout_id))
+    return started
+
+
+_STARTED = {
+    "started": "started {rollout_id}",
+    "alreadyRunning": "{rollout_id} is already running with this plan; watching it",
+    "alreadyFinished": "{rollout_id} has already run with this plan; nothing is started",
+}
+
+
+def _tell_id(rollout_id: str, *, output: str) -> None:
+    if output == "text":
+        print_line(stdout_console(), rollout_id)
+    else:
+        print_json({"rolloutId": rollout_id}, indent=None)

@@ -1,0 +1,164 @@
+"""`kitsune orchestration-worker` and `kitsune local-worker`."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kitsune.cli.connection_options import connection_options
+from kitsune.cli.exits import Exit
+from kitsune.models.plan import check_server_id
+from kitsune.names import ENV_SERVER_ID
+
+if TYPE_CHECKING:
+    from temporalio.client import Client
+
+    from kitsune.service.connection import ConnectionOptions
+
+
+def _worker_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        click.option(
+            "--log-format",
+            type=click.Choice(["text", "json"]),
+            default="text",
+            show_default=True,
+            help="Lines for people, or one JSON object a line.",
+        ),
+        click.option(
+            "--ready-file",
+            type=click.Path(path_type=Path, dir_okay=False),
+            help="A file that exists while the worker runs and Temporal answers.",
+        ),
+    ):
+        command = option(command)
+    return connection_options(command)
+
+
+@click.command("orchestration-worker")
+@_worker_options
+def orchestration_worker(
+    connection: "ConnectionOptions", log_format: Any, ready_file: Path | None
+) -> Exit:
+    r"""Run the orchestration worker: it coordinates rollouts and touches no server.
+
+    Run one, or several for availability. It waits for Temporal, and ends on SIGTERM or Ctrl-C.
+
+    \b
+    kitsune orchestration-worker --address temporal.example:7233
+    """
+    from kitsune.handlers.registry import load_handlers
+    from kitsune.workers.logs import configure_logs
+    from kitsune.workers.orchestration import make_orchestration_worker
+    from kitsune.workers.supervision import keep_working
+
+    configure_logs(log_format)
+    registry = load_handlers()
+
+    async def work(client: "Client", stop: asyncio.Event) -> None:
+        await keep_working(
+            lambda: make_orchestration_worker(client, registry),
+            client=client,
+            stop=stop,
+            doing="orchestrating",
+            ready_file=ready_file,
+        )
+
+    return _run_worker(connection, work, identity=f"kitsune-orchestrator@{socket.gethostname()}")
+
+
+@click.command("local-worker")
+@click.option(
+    "--server-id",
+    envvar=ENV_SERVER_ID,
+    show_envvar=True,
+    required=True,
+    help="The server's id in plans: letters, digits, '.', '_', '-', at most 200.",
+)
+@_worker_options
+def local_worker(
+    connection: "ConnectionOptions", server_id: str, log_format: Any, ready_file: Path | None
+) -> Exit:
+    r"""Run the local worker of a server: it runs the steps of plans there.
+
+    Its journal, undo records and logs live in $KITSUNE_STATE_DIR, else /var/lib/kitsune/SERVER_ID for root,
+    else under $XDG_STATE_HOME. It waits for Temporal, and ends on SIGTERM or Ctrl-C.
+
+    \b
+    SERVER_ID=web-1 kitsune local-worker
+    kitsune local-worker --server-id web-1 --address temporal.example:7233
+    """
+    from kitsune.activities.server import Agent
+    from kitsune.agent.state import hold_state_folder, state_folder
+    from kitsune.handlers.registry import load_handlers
+    from kitsune.workers.local import make_local_worker
+    from kitsune.workers.logs import configure_logs
+    from kitsune.workers.supervision import keep_working
+
+    try:
+        check_server_id(server_id)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--server-id") from error
+    configure_logs(log_format)
+    registry = load_handlers()
+    with hold_state_folder(state_folder(server_id, os.environ)) as state:
+        agent = Agent.at(state, server_id=server_id, registry=registry)
+
+        async def work(client: "Client", stop: asyncio.Event) -> None:
+            await keep_working(
+                lambda: make_local_worker(client, agent),
+                client=client,
+                stop=stop,
+                doing=f"serving {server_id} (state in {state})",
+                ready_file=ready_file,
+            )
+            await agent.journal.close()
+
+        return _run_worker(connection, work, identity=f"{server_id}@{socket.gethostname()}")
+
+
+def _run_worker(
+    connection: "ConnectionOptions",
+    work: "Callable[[Client, asyncio.Event], Awaitable[None]]",
+    *,
+    identity: str,
+) -> Exit:
+    asyncio.run(_until_stopped(connection, work, identity=identity))
+    return Exit.OK
+
+
+async def _until_stopped(
+    connection: "ConnectionOptions",
+    work: "Callable[[Client, asyncio.Event], Awaitable[None]]",
+    *,
+    identity: str,
+) -> None:
+    import logging
+
+    from kitsune.service.connection import connect_patiently
+    from kitsune.workers.telemetry import make_runtime
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    connecting = asyncio.create_task(
+        connect_patiently(
+            connection,
+            log=logging.getLogger("kitsune.worker"),
+            identity=f"{os.getpid()}@{identity}",
+            runtime=make_runtime(),
+        )
+    )
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({connecting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if stop.is_set():
+        connecting.cancel()
+        return
+    stopping.cancel()
+    await work(connecting.result(), stop)

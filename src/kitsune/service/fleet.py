@@ -1,0 +1,259 @@
+"""The one facade over a fleet's rollouts: everything that the command line and pages ask Temporal."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from temporalio.api.common.v1 import WorkflowExecution as ExecutionId
+from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryRequest
+from temporalio.client import (
+    Client,
+    WorkflowFailureError,
+    WorkflowHandle,
+    WorkflowQueryFailedError,
+    WorkflowQueryRejectedError,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+    WorkflowUpdateStage,
+)
+from temporalio.common import QueryRejectCondition, WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from kitsune import names
+from kitsune.errors import Conflict, KitsuneError, NotFound, PlanRefused
+from kitsune.models.progress import Progress, ProgressRequest
+from kitsune.models.requests import AbortRequest
+from kitsune.service.listing import (
+    FleetRows,
+    RolloutRow,
+    list_rollouts,
+    list_workers,
+    rollout_row,
+)
+from kitsune.service.outcomes import Outcome, outcome_of_failure, outcome_of_result
+from kitsune.service.running import RunningStep, running_steps
+from kitsune.service.starting import first_memo, same_plan, size_problem, summary_of
+from kitsune.service.trouble import call_trouble, plain_errors
+
+_CALL = timedelta(seconds=5)
+#: A query that an orchestration worker has not answered by then is asked again later.
+_QUERY = timedelta(seconds=3)
+_PAGE = 500
+
+
+class Started(StrEnum):
+    """What became of a request to start a rollout."""
+
+    STARTED = "started"
+    ALREADY_RUNNING = "alreadyRunning"
+    ALREADY_FINISHED = "alreadyFinished"
+
+
+class Accepted(StrEnum):
+    """How an abort arrived."""
+
+    DONE = "accepted"
+    """The rollout has taken it up."""
+    ON_RECORD = "onRecord"
+    """No orchestration worker answers; the next one will take it up."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look at a rollout.
+
+    Attributes:
+        open: Whether its workflow still runs.
+        progress: None when it has ended, and when no orchestration worker answers although Temporal does.
+    """
+
+    open: bool
+    progress: Progress | None
+
+
+class Fleet:
+    """What an operator can ask of a fleet.
+
+    Every method raises `ServerUnavailable` when Temporal is away, and `NotFound` for an unknown rollout.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self.address = client.service_client.config.target_host
+        self.namespace = client.namespace
+
+    async def start(self, plan_wire: dict[str, Any], *, rollout_id: str) -> Started:
+        """Start a rollout; its id is an idempotency token.
+
+        Raises:
+            PlanRefused: The plan is larger than Temporal takes.
+            Conflict: The id belongs to another plan.
+        """
+        if problem := size_problem(plan_wire):
+            raise PlanRefused([problem])
+        with self._plain_errors():
+            try:
+                await self._client.start_workflow(
+                    names.ORCHESTRATION_WORKFLOW,
+                    plan_wire,
+                    id=rollout_id,
+                    task_queue=names.ORCHESTRATOR_QUEUE,
+                    id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                    memo=first_memo(plan_wire),
+                    static_summary=summary_of(plan_wire),
+                    rpc_timeout=_CALL,
+                )
+            except WorkflowAlreadyStartedError:
+                return await self._joined(plan_wire, rollout_id=rollout_id)
+        return Started.STARTED
+
+    async def find(self, rollout_id: str) -> RolloutRow:
+        """Return what Temporal knows of a rollout, without asking any worker."""
+        with self._plain_errors(rollout_id):
+            description = await self._handle(rollout_id).describe(rpc_timeout=_CALL)
+            if description.workflow_type != names.ORCHESTRATION_WORKFLOW:
+                raise NotFound(
+                    f"{rollout_id!r} is not a rollout but a {description.workflow_type}: "
+                    "`kitsune list` shows rollouts"
+                )
+            return await rollout_row(description)
+
+    async def look(self, rollout_id: str) -> Look:
+        """Return whether a rollout goes on, and its whole progress while it does."""
+        try:
+            progress = await self._progress(rollout_id, QueryRejectCondition.NOT_OPEN)
+        except WorkflowQueryRejectedError:
+            return Look(open=False, progress=None)
+        except WorkflowQueryFailedError:
+            return Look(open=True, progress=None)
+        except RPCError as error:
+            if error.status in (RPCStatusCode.NOT_FOUND, RPCStatusCode.UNAVAILABLE):
+                raise self._trouble(error, rollout_id) from error
+            # No orchestration worker answers; or Temporal does not, and then this raises too.
+            return Look(open=(await self.find(rollout_id)).open, progress=None)
+        return Look(open=True, progress=progress)
+
+    async def last_progress(self, rollout_id: str) -> Progress | None:
+        """Return the last progress of a rollout, ended or not; None when no orchestration worker answers."""
+        try:
+            return await self._progress(rollout_id, QueryRejectCondition.NONE)
+        except (RPCError, WorkflowQueryFailedError):
+            await self.find(rollout_id)
+            return None
+
+    async def outcome(self, rollout_id: str) -> Outcome:
+        """Return how a rollout ended; waits for a moment where it has not."""
+        with self._plain_errors(rollout_id):
+            try:
+                return outcome_of_result(await self._handle(rollout_id).result(rpc_timeout=_CALL))
+            except WorkflowFailureError as error:
+                return outcome_of_failure(error)
+
+    async def rollouts(self, *, limit: int = 50, query: str | None = None) -> Sequence[RolloutRow]:
+        """Return up to `limit` rollouts, newest first; `query` is a Temporal list filter."""
+        with self._plain_errors():
+            return await list_rollouts(self._client, limit=limit, query=query)
+
+    async def abort(self, rollout_id: str, request: AbortRequest) -> Accepted:
+        """Ask a rollout to start nothing more, to cancel what runs, and to undo it where `rollback` says so.
+
+        Raises:
+            Conflict: The rollout has already ended.
+            KitsuneError: The rollout refuses; the text says why.
+        """
+        handle = self._handle(rollout_id)
+        with self._plain_errors(rollout_id):
+            try:
+                await handle.start_update(
+                    names.ABORT,
+                    request,
+                    wait_for_stage=WorkflowUpdateStage.COMPLETED,
+                    rpc_timeout=_CALL,
+                )
+            except WorkflowUpdateRPCTimeoutOrCancelledError:
+                # An update waits for a worker to take it; a signal is kept for whichever comes back.
+                await handle.signal(names.ABORT, request, rpc_timeout=_CALL)
+                return Accepted.ON_RECORD
+            except WorkflowUpdateFailedError as error:
+                raise KitsuneError(
+                    f"rollout {rollout_id!r} refuses the abort: {_words(error.cause)}"
+                ) from error
+            except RPCError as error:
+                if error.status is RPCStatusCode.NOT_FOUND:
+                    row = await self.find(rollout_id)
+                    raise Conflict(
+                        f"rollout {rollout_id!r} has already ended ({row.state}): there is nothing to abort"
+                    ) from error
+                raise
+        return Accepted.DONE
+
+    async def servers(self, *, now: datetime) -> FleetRows:
+        """Return the workers that Temporal has heard of in the last minutes."""
+        with self._plain_errors():
+            return await list_workers(self._client, now=now)
+
+    async def running_steps(
+        self, rollout_id: str, server_ids: Sequence[str]
+    ) -> dict[str, RunningStep]:
+        """Return what a few servers are doing just now; ask only for those that are shown."""
+        return await running_steps(self._client, rollout_id=rollout_id, server_ids=server_ids)
+
+    def _handle(self, rollout_id: str) -> WorkflowHandle[Any, Any]:
+        return self._client.get_workflow_handle(rollout_id)
+
+    async def _progress(self, rollout_id: str, reject: QueryRejectCondition) -> Progress:
+        """Return all pages of a rollout's progress as one."""
+        pages: list[Progress] = []
+        offset: int | None = 0
+        while offset is not None:
+            page: Progress = await self._handle(rollout_id).query(
+                names.QUERY_PROGRESS,
+                ProgressRequest(offset=offset, limit=_PAGE),
+                result_type=Progress,
+                reject_condition=reject,
+                rpc_timeout=_QUERY,
+            )
+            pages.append(page)
+            offset = page.next_offset
+        servers = [server for page in pages for server in page.servers]
+        return pages[-1].model_copy(update={"servers": servers, "next_offset": None})
+
+    async def _joined(self, plan_wire: dict[str, Any], *, rollout_id: str) -> Started:
+        """Return how the rollout that has this id goes, if it is the same one."""
+        row = await self.find(rollout_id)
+        if not same_plan(await self._request_of(rollout_id), plan_wire):
+            raise Conflict(
+                f"the id {rollout_id!r} belongs to another plan ({'running' if row.open else row.state}): "
+                "choose another --id, or leave it out"
+            )
+        return Started.ALREADY_RUNNING if row.open else Started.ALREADY_FINISHED
+
+    async def _request_of(self, rollout_id: str) -> Any:
+        """Return the plan that a rollout was started with, from its first event."""
+        history = await self._client.workflow_service.get_workflow_execution_history(
+            GetWorkflowExecutionHistoryRequest(
+                namespace=self.namespace,
+                execution=ExecutionId(workflow_id=rollout_id),
+                maximum_page_size=1,
+            ),
+            timeout=_CALL,
+        )
+        started = history.history.events[0].workflow_execution_started_event_attributes
+        arguments = await self._client.data_converter.decode(started.input.payloads)
+        return arguments[0] if len(arguments) == 1 else arguments
+
+    def _plain_errors(self, rollout_id: str | None = None) -> AbstractContextManager[None]:
+        return plain_errors(address=self.address, namespace=self.namespace, rollout_id=rollout_id)
+
+    def _trouble(self, error: RPCError, rollout_id: str) -> KitsuneError:
+        return call_trouble(
+            error, address=self.address, namespace=self.namespace, rollout_id=rollout_id
+        )
+
+
+def _words(cause: BaseException) -> str:
+    return getattr(cause, "message", None) or str(cause)

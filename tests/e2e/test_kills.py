@@ -1,0 +1,128 @@
+"""Real processes, real `kill -9`: a rollout goes on, and nothing is done twice."""
+
+import asyncio
+import contextlib
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from temporalio.client import WorkflowFailureError
+
+from kitsune import names
+from kitsune.models.results import RolloutResult
+from kitsune.service.local_fleet import LocalFleet
+from support.bench import connect
+
+pytestmark = pytest.mark.e2e
+
+SERVERS = ["server-1", "server-2", "server-3"]
+
+
+@pytest.fixture
+async def fleet(tmp_path):
+    async with LocalFleet(state=tmp_path / "fleet", servers=SERVERS, in_memory=True) as fleet:
+        supervising = asyncio.create_task(fleet.supervise())
+        yield fleet
+        supervising.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await supervising
+
+
+def kill(fleet, name):
+    worker = next(worker for worker in fleet.workers if worker.name == name)
+    os.kill(worker.pid, signal.SIGKILL)
+
+
+def ledger_step(ledger: Path, *, hold: Path | None = None):
+    """Return a script step that notes its start and its end, and waits for a file in between."""
+    wait = f"while ! [ -e {hold} ]; do sleep 0.05; done\n" if hold else ""
+    note = f'echo "$1 $KITSUNE_SERVER_ID" >> {ledger}'
+    text = f"note() {{ {note}; }}\nnote START\n{wait}note END\n"
+    return {"name": "work", "type": "script", "params": {"inline": text}}
+
+
+def notes(ledger: Path, word: str):
+    lines = ledger.read_text().splitlines() if ledger.exists() else []
+    return [line.split()[1] for line in lines if line.startswith(word)]
+
+
+async def until(condition):
+    async with asyncio.timeout(60):
+        while not condition():
+            await asyncio.sleep(0.05)
+
+
+async def start(fleet, plan):
+    client = await connect(fleet.address)
+    return await client.start_workflow(
+        names.ORCHESTRATION_WORKFLOW,
+        plan,
+        id="rollout",
+        task_queue=names.ORCHESTRATOR_QUEUE,
+        result_type=RolloutResult,
+    )
+
+
+async def test_a_killed_orchestrator_changes_nothing_but_the_time(fleet, tmp_path):
+    ledger, hold = tmp_path / "ledger", tmp_path / "hold"
+    handle = await start(
+        fleet,
+        {
+            "servers": SERVERS,
+            "steps": [ledger_step(ledger, hold=hold)],
+            "rolloutStrategy": {"type": "Rolling", "batchSize": 1},
+        },
+    )
+    await until(lambda: notes(ledger, "START") == ["server-1"])
+    kill(fleet, "orchestration-worker")
+    hold.touch()
+    result = await handle.result()
+    assert result.success
+    assert notes(ledger, "START") == notes(ledger, "END") == SERVERS
+
+
+async def test_a_script_whose_agent_died_is_an_honest_failure_and_never_two_copies(fleet, tmp_path):
+    ledger, hold = tmp_path / "ledger", tmp_path / "hold"
+    handle = await start(
+        fleet,
+        {
+            "servers": ["server-1"],
+            "steps": [ledger_step(ledger, hold=hold)],
+            "heartbeatTimeout": 2,
+        },
+    )
+    await until(lambda: notes(ledger, "START") == ["server-1"])
+    kill(fleet, "server-1")
+    with pytest.raises(WorkflowFailureError) as caught:
+        await handle.result()
+    result = RolloutResult.model_validate(caught.value.cause.details[0])
+    step = result.results[0].steps_executed[0]
+    assert step.status == "interrupted"
+    assert "interrupted: the local worker died while the step ran" in result.results[0].error
+    hold.touch()
+    marked = "KITSUNE_SERVER_ID=server-1"
+    assert not list(processes_with(marked))
+    assert (notes(ledger, "START"), notes(ledger, "END")) == (["server-1"], [])
+
+
+async def test_an_agent_that_died_between_steps_does_not_repeat_the_finished_one(fleet, tmp_path):
+    ledger, hold = tmp_path / "ledger", tmp_path / "hold"
+    sleep = {"name": "wait", "type": "sleep", "params": {"duration": "1s"}}
+    first, last = ledger_step(ledger), ledger_step(ledger, hold=hold)
+    handle = await start(
+        fleet, {"servers": ["server-1"], "steps": [first, sleep, {**last, "name": "last"}]}
+    )
+    await until(lambda: notes(ledger, "END") == ["server-1"])
+    kill(fleet, "server-1")
+    hold.touch()
+    result = await handle.result()
+    assert result.success
+    assert len(notes(ledger, "START")) == len(notes(ledger, "END")) == 2
+
+
+def processes_with(marker: str):
+    for folder in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if folder.name.isdigit() and marker in (folder / "environ").read_text().split("\0"):
+                yield int(folder.name)
