@@ -87,6 +87,10 @@ def running(folder, *options, terminal=None):
     dev = Dev(folder, *options, terminal=terminal)
     try:
         yield dev
+    except BaseException:
+        for text in (dev.out, dev.err, *folder.glob("**/logs/*.log")):
+            print(f"--- {text}", text.read_text(errors="replace"), sep="\n")
+        raise
     finally:
         children = dev.children()
         if dev.process.poll() is None:

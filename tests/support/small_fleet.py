@@ -29,8 +29,7 @@ class SmallFleet:
         }
         self._processes = []
         ready = [self._start("orchestration-worker", "orchestrator")]
-        for server in self.servers:
-            ready.append(self._start("local-worker", server, SERVER_ID=server))
+        ready += [self._start("local-worker", name, SERVER_ID=name) for name in self.servers]
         until(lambda: all(path.exists() for path in ready))
 
     def _start(self, command, name, **environment):

@@ -121,12 +121,12 @@ class ServerActivities:
             return UndoOutcome(
                 undone="cannotBeUndone", detail=f"{request.step.type} has no rollback"
             )
-        record = self._agent.undo.load(done.id)
         operation = _operation(request, phase="rollback")
         details: dict[str, Any] = {}
 
         async def undo(attempt: int, record_process: Any) -> Mapping[str, Any]:
             _log(request).info("rollback %d starts", attempt)
+            record = await asyncio.to_thread(self._agent.undo.load, done.id)
             context = self._context(request, operation, attempt, record_process, details)
             await handler.rollback(params, record, context)
             return {}
@@ -187,7 +187,7 @@ class ServerActivities:
         record_process: Any,
         details: dict[str, Any],
     ) -> StepContext:
-        spool = self._agent.state / "operations" / operation.id
+        spool = self._spool(operation)
         spool.mkdir(mode=0o700, parents=True, exist_ok=True)
         return StepContext(
             rollout_id=request.rollout_id,
@@ -228,6 +228,12 @@ class ServerActivities:
             if verdict is None:
                 raise
             return verdict
+        finally:
+            with contextlib.suppress(OSError):  # most steps leave nothing there
+                self._spool(operation).rmdir()
+
+    def _spool(self, operation: Operation) -> Path:
+        return self._agent.state / "operations" / operation.id
 
 
 def _operation(request: StepRequest, *, phase: str) -> Operation:
@@ -292,8 +298,8 @@ def _refuse(request: StepRequest, message: str) -> NoReturn:
 async def _heartbeats(details: Mapping[str, Any]) -> AsyncIterator[None]:
     async def beat() -> None:
         while True:
-            activity.heartbeat(dict(details))
             await asyncio.sleep(_HEARTBEAT.total_seconds())
+            activity.heartbeat(dict(details))
 
     beating = asyncio.create_task(beat())
     try:

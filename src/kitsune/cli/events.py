@@ -197,13 +197,19 @@ def _servers(old: Progress, after: Progress, now: datetime) -> Iterator[Event]:
         ):
             yield _server(server, state="running", time=server.started_at)
         if before.state != server.state:
-            time = server.started_at if server.state == "running" else server.ended_at
-            yield _server(server, state=server.state, time=time or now)
+            yield _server(server, state=server.state, time=_time_of(server, before, now=now))
         elif (before.rolled_back, before.rollback_failed) != (
             server.rolled_back,
             server.rollback_failed,
         ):
             yield _server(server, state=server.state, time=now)
+
+
+def _time_of(server: ServerProgress, before: ServerProgress, *, now: datetime) -> datetime:
+    """Return when a server came into its state; of a rollback by the rollout only its sight is known."""
+    if "rollingBack" in (server.state, before.state):
+        return now
+    return (server.started_at if server.state == "running" else server.ended_at) or now
 
 
 def _server(server: ServerProgress, *, state: str, time: datetime) -> Event:

@@ -24,6 +24,7 @@ from kitsune.errors import (
     ServerUnavailable,
     StateFolderTaken,
 )
+from kitsune.models.printable import safe
 
 #: Command -> (module, attribute, help line).
 COMMANDS: Mapping[str, tuple[str, str, str]] = {
@@ -97,14 +98,14 @@ class LazyGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 def kitsune() -> None:
-    r"""Run a plan on every server of a fleet, and undo it when that goes wrong.
+    """Run a plan on every server of a fleet, and undo it when that goes wrong.
 
     \b
     kitsune demo                 see it work on this machine
     kitsune dev                  start Temporal, an orchestrator and three servers
     kitsune preview plan.yaml    what would happen
     kitsune run plan.yaml        make it happen
-    """
+    """  # noqa: D301 - click wants the character, not the letters
 
 
 def run_command(arguments: list[str]) -> Exit:
@@ -121,7 +122,7 @@ def run_command(arguments: list[str]) -> Exit:
     except (click.Abort, KeyboardInterrupt):
         return Exit.DETACHED
     except KitsuneError as error:
-        click.echo(f"kitsune: {error}", err=True)
+        click.echo(f"kitsune: {safe(str(error), lines=True)}", err=True)
         return next(
             (code for kind, code in _EXIT_OF_ERROR.items() if isinstance(error, kind)), Exit.BUG
         )

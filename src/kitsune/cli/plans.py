@@ -103,15 +103,15 @@ def _validate(plan_file: str, registry: "HandlerRegistry", *, quiet: bool) -> di
     from kitsune.planfile.loading import check_document
 
     try:
-        checked, located = check_document(read_document(plan_file), registry)
+        document = read_document(plan_file)
+        checked, located = check_document(document, registry)
+        if not quiet:
+            _tell(document.source.name, checked, located)
     except PlanUnreadable as error:
         # It says its own file, line and column.
         checked, located = Checked(plan=None), [Located(Problem(message=str(error)), plan_file)]
         if not quiet:
             _say(str(error))
-            quiet = True
-    if not quiet:
-        _tell(plan_file, checked, located)
     return {
         "plan": plan_file,
         "valid": not located,
@@ -121,21 +121,21 @@ def _validate(plan_file: str, registry: "HandlerRegistry", *, quiet: bool) -> di
     }
 
 
-def _tell(plan_file: str, checked: "Checked", located: "list[Located]") -> None:
+def _tell(name: str, checked: "Checked", located: "list[Located]") -> None:
     for problem in located:
         _say(problem.text)
     if checked.plan is None or located:
         return
     for warning in checked.warnings:
-        _say(f"{safe(plan_file)}: warning: {safe(warning)}")
+        _say(f"{safe(name)}: warning: {safe(warning)}")
     for step_type in checked.unknown_types:
         sentence = (
             f"step type {step_type!r} is not installed here: servers are asked before they run it"
         )
-        _say(f"{safe(plan_file)}: warning: {safe(sentence)}")
+        _say(f"{safe(name)}: warning: {safe(sentence)}")
     steps, servers = len(checked.plan.steps), len(checked.plan.servers)
     counts = f"{_count(steps, 'step')} on {_count(servers, 'server')}"
-    print_line(stdout_console(), f"{plan_file}: ok, {counts}")
+    print_line(stdout_console(), f"{name}: ok, {counts}")
 
 
 def _json_of(located: "Located") -> dict[str, Any]:

@@ -97,7 +97,7 @@ def _headline(result: RolloutResult, *, rollout_id: str) -> Iterator[Text]:
 def _beside(result: RolloutResult, state: str) -> str:
     """Return who is in a small or worrying state, and whom of them was undone."""
     listed = [server for server in result.results if server.status.value == state]
-    undone = sum(1 for server in listed if server.rolled_back)
+    undone = sum(1 for server in listed if _something_undone(server))
     parts = [f"{undone} rolled back"] if undone else []
     if state != ServerStatus.SUCCEEDED:
         parts.insert(0, names_text([server.server_id for server in listed]))
@@ -135,19 +135,30 @@ def _cause(cause: Cause, *, state: str, glyphs: Glyphs) -> Iterator[Text]:
 
 
 def _undone(result: RolloutResult, glyphs: Glyphs) -> Iterator[Text]:
-    undone = [server.server_id for server in result.results if server.rolled_back]
+    tried = [server for server in result.results if server.rolled_back]
+    undone = [server.server_id for server in tried if _something_undone(server)]
+    untouched = [server.server_id for server in tried if not _something_undone(server)]
     stuck = [server for server in result.results if server.rollback_failed]
-    if not undone and not stuck:
+    if not tried and not stuck:
         return
     yield Text()
     yield Text("Undone", style="bold")
     if undone:
         yield Text(f"  {glyphs.undone} rolled back: {names_text(undone, shown=_NAMES_TYPED)}")
+    if untouched:
+        names = names_text(untouched, shown=_NAMES_TYPED)
+        yield Text(f"  {glyphs.warning} nothing that could be undone: {names}")
     for server in stuck:
         head = Text().append(f"  {glyphs.failed} ", style="bold red")
         yield head.append(f"rollback failed on {safe(server.server_id)}: see to it by hand")
         for error in _undo_errors(server):
             yield data_text(f"      {error}")
+
+
+def _something_undone(server: ServerResult) -> bool:
+    """Return whether a rollback changed anything; steps that cannot be undone leave what they did."""
+    steps = server.steps_executed
+    return server.rolled_back and (not steps or any(step.undone == "rolledBack" for step in steps))
 
 
 def _undo_errors(server: ServerResult) -> Iterator[str]:

@@ -45,13 +45,13 @@ def _worker_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def orchestration_worker(
     connection: "ConnectionOptions", log_format: Any, ready_file: Path | None
 ) -> Exit:
-    r"""Run the orchestration worker: it coordinates rollouts and touches no server.
+    """Run the orchestration worker: it coordinates rollouts and touches no server.
 
     Run one, or several for availability. It waits for Temporal, and ends on SIGTERM or Ctrl-C.
 
     \b
     kitsune orchestration-worker --address temporal.example:7233
-    """
+    """  # noqa: D301 - click wants the character, not the letters
     from kitsune.handlers.registry import load_handlers
     from kitsune.workers.logs import configure_logs
     from kitsune.workers.orchestration import make_orchestration_worker
@@ -84,7 +84,7 @@ def orchestration_worker(
 def local_worker(
     connection: "ConnectionOptions", server_id: str, log_format: Any, ready_file: Path | None
 ) -> Exit:
-    r"""Run the local worker of a server: it runs the steps of plans there.
+    """Run the local worker of a server: it runs the steps of plans there.
 
     Its journal, undo records and logs live in $KITSUNE_STATE_DIR, else /var/lib/kitsune/SERVER_ID for root,
     else under $XDG_STATE_HOME. It waits for Temporal, and ends on SIGTERM or Ctrl-C.
@@ -92,7 +92,7 @@ def local_worker(
     \b
     SERVER_ID=web-1 kitsune local-worker
     kitsune local-worker --server-id web-1 --address temporal.example:7233
-    """
+    """  # noqa: D301 - click wants the character, not the letters
     from kitsune.activities.server import Agent
     from kitsune.agent.state import hold_state_folder, state_folder
     from kitsune.handlers.registry import load_handlers

@@ -4,8 +4,8 @@ from pydantic import BaseModel, ValidationError
 
 from kitsune.handlers.base import Reversible
 from kitsune.handlers.registry import Handler, HandlerRegistry
+from kitsune.models.findings import known_keys
 from kitsune.models.plan import Plan, Step
-from kitsune.models.problems import known_keys
 from kitsune.rollout.preview import StepFacts
 
 #: Executions at most where neither the step nor the plan says.

@@ -9,16 +9,9 @@ from pydantic import BaseModel, ValidationError
 from kitsune.handlers.facts import handler_warnings
 from kitsune.handlers.registry import HandlerRegistry
 from kitsune.handlers.soundness import TOO_DEEP, unsound, walk
+from kitsune.models.findings import problems_from, sensitive_keys
 from kitsune.models.plan import Plan
-from kitsune.models.problems import (
-    Problem,
-    join_path,
-    nearest,
-    parent_path,
-    problems_from,
-    sensitive_keys,
-    show_value,
-)
+from kitsune.models.problems import Problem, join_path, nearest, parent_path, show_value
 from kitsune.rollout.limits import json_size, size_problems
 from kitsune.rollout.warnings import plan_warnings
 

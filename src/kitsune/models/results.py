@@ -82,7 +82,7 @@ class ServerResult(WireModel):
     steps_executed: list[StepOutcome] = Field(default_factory=list)
     status: ServerStatus = ServerStatus.SUCCEEDED
     rolled_back: bool = False
-    """Everything that could be undone was undone."""
+    """Something was undone, and nothing that could be undone is left."""
     rollback_failed: bool = False
     batch: int | None = None
     """Index of its batch, from 0."""

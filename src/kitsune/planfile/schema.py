@@ -8,8 +8,8 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from kitsune.handlers.registry import Handler, HandlerRegistry
 from kitsune.models.durations import format_duration
+from kitsune.models.findings import keys_of
 from kitsune.models.plan import Plan
-from kitsune.models.problems import keys_of
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _ID = "urn:kitsune:plan"

@@ -52,11 +52,11 @@ def undone_result(result: ServerResult, undo: ServerResult) -> ServerResult:
         else step
         for step in result.steps_executed
     ]
-    failed = undo.rollback_failed or not undo.rolled_back
+    failed = undo.rollback_failed or not undo.success
     error = f"rollback: {undo.error}" if failed and undo.error else None
     return result.model_copy(
         update={
-            "rolled_back": not failed,
+            "rolled_back": undo.rolled_back and not failed,
             "rollback_failed": failed,
             "steps_executed": steps,
             "error": "; ".join(text for text in (result.error, error) if text) or None,

@@ -11,7 +11,7 @@ class Undone:
     """Whether a server was put back.
 
     Attributes:
-        rolled_back: A rollback was tried, and everything that could be undone was.
+        rolled_back: Something was undone, and nothing that could be undone is left.
         rollback_failed: At least one undo failed.
     """
 
@@ -26,5 +26,7 @@ def how_undone(outcomes: Sequence[StepOutcome]) -> Undone:
     failed = [outcome for outcome in tried if outcome.undone == "rollbackFailed"]
     error = "; ".join(f"undo of {outcome.name!r}: {outcome.undo_error}" for outcome in failed)
     return Undone(
-        rolled_back=bool(tried) and not failed, rollback_failed=bool(failed), error=error or None
+        rolled_back=not failed and any(outcome.undone == "rolledBack" for outcome in tried),
+        rollback_failed=bool(failed),
+        error=error or None,
     )

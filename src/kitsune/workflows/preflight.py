@@ -39,7 +39,8 @@ class Preflight:
     async def ask_all(self) -> list[Problem]:
         """Ask every server, with the steps; return why the plan is refused, if it is."""
         await self._ask(self.state.plan.servers, with_steps=True)
-        for step_type, servers in sorted(self.missing.items()):
+        for step_type, lacking in sorted(self.missing.items()):
+            servers = [server for server in self.state.plan.servers if server in lacking]
             shown = ", ".join(servers[:_SERVERS_NAMED])
             if len(servers) > _SERVERS_NAMED:
                 shown += f" and {len(servers) - _SERVERS_NAMED} more"

@@ -142,3 +142,18 @@ def test_servers_that_a_large_result_leaves_out_have_succeeded(progress_of, resu
 
 def test_times_are_utc_to_the_second(after):
     assert stamp(after(1.9)) == "2026-11-22T12:00:01Z"
+
+
+def test_a_rollback_by_the_rollout_is_told_when_it_is_seen(progress_of, after):
+    done = ServerProgress(
+        server_id="a", state="succeeded", batch=0, started_at=after(1), ended_at=after(2)
+    )
+    undoing = done.model_copy(update={"state": "rollingBack"})
+    undone = done.model_copy(update={"rolled_back": True})
+    looks = [progress_of([server]) for server in (done, undoing, undone)]
+    found = events_between(looks[0], looks[1], now=after(8))
+    found += events_between(looks[1], looks[2], now=after(9))
+    assert [(event.text, event.time) for event in found if event.kind == "server"] == [
+        ("a rolling back", after(8)),
+        ("a succeeded, rolled back", after(9)),
+    ]

@@ -48,10 +48,10 @@ def test_a_bad_plan_is_told_on_stderr_with_line_and_caret(kitsune, write):
     assert code == Exit.REFUSED
     assert out == ""
     assert err.split("\n") == [
-        f"{path}:3:44: steps[0].params.duration: not a duration: '30 parsecs' "
+        f"{path}:3:47: steps[0].params.duration: not a duration: '30 parsecs' "
         "(write 30s, 5m, 1h30m or a number of seconds)",
         "      - {name: n, type: sleep, params: {duration: 30 parsecs}}",
-        "                                                 ^",
+        " " * 50 + "^",
         "",
     ]
 

@@ -63,6 +63,14 @@ def test_a_rollback_that_failed_names_the_step_and_the_reason(told, result_of, e
     assert "step 'copy': disk full" in text
 
 
+def test_a_rollback_that_had_nothing_to_undo_is_not_called_one(told, result_of, ended):
+    step = StepOutcome(name="run", success=False, undone="nothingToUndo")
+    server = ended("a", "failed", error="x", rolled_back=True, steps_executed=[step])
+    text = told(Finished(result_of(server, status=RolloutStatus.STOPPED)))
+    assert "rolled back" not in text
+    assert "nothing that could be undone: a" in text
+
+
 def test_a_long_error_is_cut_and_says_so(told, result_of, ended):
     error = "\n".join(f"line {number}" for number in range(20))
     result = result_of(ended("a", "failed", error=error), status=RolloutStatus.FAILED)

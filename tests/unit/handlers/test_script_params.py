@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from kitsune.handlers.base import shown_params
 from kitsune.handlers.script import ScriptHandler, ScriptParams
-from kitsune.models.problems import problems_from
+from kitsune.models.findings import problems_from
 
 
 def params(**written):

@@ -1,7 +1,9 @@
 """The way to Temporal: where it is, what is said when it is not there, and how long one waits."""
 
-import asyncio
 import logging
+import os
+import socket
+from datetime import timedelta
 from itertools import islice
 
 import pytest
@@ -22,8 +24,6 @@ from kitsune.service.connection import (
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch, tmp_path):
     """Keep the settings of whoever runs the tests out of them."""
-    import os
-
     for name in [name for name in os.environ if name.startswith("TEMPORAL_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("TEMPORAL_CONFIG_FILE", str(tmp_path / "temporal.toml"))
@@ -105,22 +105,11 @@ async def test_a_closed_port_is_told_with_what_to_do():
 
 
 async def test_a_port_that_never_answers_is_given_up(monkeypatch):
-    from datetime import timedelta
-
     monkeypatch.setattr(module, "ONE_TRY", timedelta(seconds=0.2))
-    connected = asyncio.Event()
-
-    async def swallow(reader, writer):
-        connected.set()
-        await reader.read()
-        writer.close()
-
-    server = await asyncio.start_server(swallow, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    with pytest.raises(ServerUnavailable, match=r"no answer within 0\.2 s"):
-        await connect(ConnectionOptions(address=f"127.0.0.1:{port}"))
-    assert connected.is_set()
-    server.close()
+    with socket.create_server(("127.0.0.1", 0)) as listening:  # and never accepts
+        port = listening.getsockname()[1]
+        with pytest.raises(ServerUnavailable, match=r"no answer within 0\.2 s"):
+            await connect(ConnectionOptions(address=f"127.0.0.1:{port}"))
 
 
 async def test_a_worker_waits_says_so_once_and_says_when_it_is_connected(
