@@ -16,7 +16,7 @@ PATIENCE = 60
 class SmallFleet:
     """An orchestration worker and local workers, each a process of its own."""
 
-    def __init__(self, address, folder, *names):
+    def __init__(self, address, folder, *names, on_servers=None):
         self.folder = folder
         self.prefix = f"e2e-{os.getpid()}"
         self.servers = [f"{self.prefix}.{name}" for name in names]
@@ -29,7 +29,10 @@ class SmallFleet:
         }
         self._processes = []
         ready = [self._start("orchestration-worker", "orchestrator")]
-        ready += [self._start("local-worker", name, SERVER_ID=name) for name in self.servers]
+        ready += [
+            self._start("local-worker", name, SERVER_ID=name, **(on_servers or {}))
+            for name in self.servers
+        ]
         until(lambda: all(path.exists() for path in ready))
 
     def _start(self, command, name, **environment):
