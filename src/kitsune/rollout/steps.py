@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from kitsune.models.plan import Plan, RetryPolicy, Step
 from kitsune.models.requests import ResolvedStep
+from kitsune.rollout.limits import json_size
 
 _INITIAL_INTERVAL = timedelta(seconds=1)
 _BACKOFF_COEFFICIENT = 2.0
@@ -13,6 +14,11 @@ _MAXIMUM_INTERVAL = timedelta(seconds=60)
 def resolve_steps(plan: Plan) -> list[ResolvedStep]:
     """Return a plan's steps with every default but those that only a handler knows."""
     return [_resolve(step, index=index, plan=plan) for index, step in enumerate(plan.steps)]
+
+
+def bytes_of_steps(plan: Plan) -> int:
+    """Return how many bytes a plan's steps have as they are sent to each server, defaults included."""
+    return json_size([step.model_dump(mode="json", by_alias=True) for step in resolve_steps(plan)])
 
 
 def _resolve(step: Step, *, index: int, plan: Plan) -> ResolvedStep:

@@ -11,8 +11,8 @@ from kitsune.models.requests import AbortRequest, AwayServer, ResolvedStep, Serv
 from kitsune.models.results import ServerResult, ServerStatus
 from kitsune.rollout.bounds import server_result_limit, shorten, step_output_limit
 from kitsune.rollout.ledger import Ledger
-from kitsune.rollout.limits import json_size, starts_at_once
-from kitsune.rollout.steps import resolve_steps
+from kitsune.rollout.limits import starts_at_once
+from kitsune.rollout.steps import bytes_of_steps, resolve_steps
 
 
 @dataclass
@@ -45,8 +45,7 @@ class RolloutState:
     def __post_init__(self) -> None:
         self.steps: list[ResolvedStep] = resolve_steps(self.plan)
         self.ledger = Ledger(self.plan.servers, self.plan.rollout_strategy)
-        steps_bytes = json_size([step.model_dump(mode="json") for step in self.steps])
-        self.starts_at_once = starts_at_once(steps_bytes)
+        self.starts_at_once = starts_at_once(bytes_of_steps(self.plan))
 
     @property
     def stopped(self) -> bool:
