@@ -15,26 +15,17 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import BaseModel, Field
 
 from kitsune.agent.undo import UndoKeeper, UndoRecord
+from kitsune.models.base import WrittenModel
 from kitsune.models.requests import OUTPUT_LIMIT
 
 Reversible = Literal["full", "partial", "none"]
 
 
-class StepParams(BaseModel):
+class StepParams(WrittenModel):
     """Base of all params models: camelCase keys, unknown keys are errors."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel,
-        extra="forbid",
-        frozen=True,
-        populate_by_name=True,
-        strict=True,
-        allow_inf_nan=False,
-    )
 
 
 def sensitive(**options: Any) -> Any:
