@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,7 +18,7 @@ from kitsune import names
 from kitsune.cli.exits import MEANINGS
 from kitsune.cli.main import COMMANDS, kitsune
 from kitsune.handlers.base import StepHandler
-from kitsune.handlers.registry import load_handlers
+from kitsune.handlers.registry import HandlerRegistry, registry_of
 from kitsune.models import requests
 from kitsune.rollout import limits
 
@@ -60,15 +61,15 @@ SCRIPT_ENVIRONMENT = {
 
 def cli_page() -> str:
     """Return the page of commands."""
-    top = click.Context(kitsune, info_name="kitsune", terminal_width=WIDTH, max_content_width=WIDTH)
+    # With the command's own settings, as it is run; only the width is ours.
+    settings = {**kitsune.context_settings, "terminal_width": WIDTH}
+    top = click.Context(kitsune, info_name="kitsune", **settings)
     parts = ["# Commands", MADE_BY, _block(kitsune.get_help(top))]
     for name in COMMANDS:
         command = kitsune.get_command(top, name)
         if command is None:
             raise LookupError(name)
-        context = click.Context(
-            command, info_name=name, parent=top, terminal_width=WIDTH, max_content_width=WIDTH
-        )
+        context = click.Context(command, info_name=name, parent=top, **command.context_settings)
         parts += [f"## kitsune {name}", _block(command.get_help(context))]
     rows = ((f"`{code.value}`", meaning) for code, meaning in MEANINGS.items())
     parts += [
@@ -86,10 +87,15 @@ def handlers_page() -> str:
         MADE_BY,
         HANDLERS_INTRO,
     ]
-    for handler in load_handlers():
-        if type(handler).__module__.startswith("kitsune."):
-            parts += _handler(handler)
+    for handler in _own_handlers():
+        parts += _handler(handler)
     return _page(parts)
+
+
+def _own_handlers() -> HandlerRegistry:
+    """Return the handlers that come with Kitsune, whatever plugins are installed here."""
+    points = entry_points(group=names.HANDLER_GROUP)
+    return registry_of(point for point in points if point.value.startswith("kitsune.handlers."))
 
 
 def _handler(handler: StepHandler[Any]) -> Iterable[str]:
@@ -191,7 +197,7 @@ def schema_page() -> str:
     """Return the JSON Schema of plans, as `kitsune schema` prints it without plugins."""
     from kitsune.planfile.schema import plan_schema  # noqa: PLC0415 - named where it is used
 
-    return json.dumps(plan_schema(load_handlers()), indent=2) + "\n"
+    return json.dumps(plan_schema(_own_handlers()), indent=2) + "\n"
 
 
 PAGES: Mapping[str, Callable[[], str]] = {

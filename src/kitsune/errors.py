@@ -8,6 +8,8 @@ KitsuneError
 ├── StepFailed             a step handler says: this failed
 ├── JournalUnavailable     the agent cannot record what it does, so it does nothing
 ├── StateFolderTaken       another local worker holds this state folder
+├── StateFolderUnusable    the folder cannot hold a local worker's state
+├── BadQuery               Temporal does not understand a list filter
 ├── ServerUnavailable      Temporal cannot be reached
 ├── Conflict               an id is taken by something else
 ├── NotFound               no such rollout
@@ -73,6 +75,14 @@ class JournalUnavailable(KitsuneError):
 
 class StateFolderTaken(KitsuneError):
     """Another local worker of this host uses the state folder."""
+
+
+class StateFolderUnusable(KitsuneError):
+    """A folder cannot hold the state of a local worker: not writable, or somebody else's."""
+
+
+class BadQuery(KitsuneError):
+    """Temporal does not understand a list filter."""
 
 
 class ServerUnavailable(KitsuneError):

@@ -89,7 +89,7 @@ async def test_a_script_whose_agent_died_is_an_honest_failure_and_never_two_copi
         {
             "servers": ["server-1"],
             "steps": [ledger_step(ledger, hold=hold)],
-            "heartbeatTimeout": 2,
+            "heartbeatTimeout": 3,
         },
     )
     await until(lambda: notes(ledger, "START") == ["server-1"])

@@ -139,3 +139,9 @@ def test_the_example_of_batches_is_reckoned_right(load):
         len(batch.servers) for batch in split_into_batches(plan.servers, plan.rollout_strategy)
     ]
     assert sizes == [1, 2, 4, 1]
+
+
+def test_the_handler_of_the_guide_is_the_one_of_the_example():
+    guide = (REPOSITORY / "docs/guides/custom-handlers.md").read_text()
+    example = (REPOSITORY / "examples/02-custom-handler/kitsune_symlink.py").read_text()
+    assert example in [text for language, text in BLOCK.findall(guide) if language == "python"]

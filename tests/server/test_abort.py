@@ -1,5 +1,7 @@
 """Aborting: by update, by signal, by Temporal's own cancel; with and without rollback."""
 
+import asyncio
+
 import pytest
 
 from kitsune import names
@@ -58,6 +60,35 @@ async def test_a_second_abort_changes_nothing(bench):
         == "already aborted"
     )
     assert (await bench.end_of(handle)).actor == "anna"
+
+
+async def test_a_step_that_cleans_up_for_longer_than_a_heartbeat_is_cancelled_not_failed(bench):
+    await bench.start_servers("a")
+    script = {"inline": "trap 'sleep 5; exit 0' TERM; while :; do sleep 0.1; done"}
+    step = {"name": "slow", "type": "script", "params": {**script, "killGrace": "20s"}}
+    probe = {"name": "one", "type": "probe"}
+    handle = await bench.start({"servers": ["a"], "steps": [probe, step], "heartbeatTimeout": 3})
+    await bench.until(lambda: bench.probe.count("execute", "one") == ["a"])
+    await bench.until_progress(handle, lambda seen: seen.counts == {"running": 1})
+    await asyncio.sleep(0.5)  # the trap has to be set before it can be sprung
+    await handle.execute_update(names.ABORT, AbortRequest(actor="anna"))
+    result = await bench.end_of(handle)
+    assert statuses(result) == {"a": "cancelled"}
+    assert not result.results[0].rolled_back
+
+
+async def test_an_abort_with_rollback_while_it_rolls_back_undoes_the_rest_as_well(bench):
+    await bench.start_servers("a", "b")
+    plan = plan_of("ab", ROLLING)
+    plan["steps"][1]["params"] = {"failAfterHold": ["b"], "holdRollback": ["b"]}
+    bench.probe.held.set()
+    handle = await bench.start({**plan, "rolloutStrategy": {**ROLLING, "onStop": "drain"}})
+    await bench.until(lambda: ("rollback", "two", "b") in bench.probe.ledger)
+    await handle.execute_update(names.ABORT, AbortRequest(actor="anna", rollback=True))
+    bench.probe.released.set()
+    result = await bench.end_of(handle)
+    assert statuses(result) == {"a": "succeeded", "b": "failed"}
+    assert all(server.rolled_back for server in result.results)
 
 
 async def test_a_plain_signal_without_arguments_aborts(bench):

@@ -27,6 +27,14 @@ async def test_unreachable_servers_within_the_limit_are_left_behind(bench):
     assert result.status == "incomplete"
 
 
+async def test_silent_servers_that_are_asked_in_turns_do_not_hang_the_rollout(bench):
+    large = {"name": "large", "type": "echo", "params": {"message": "x" * 700_000}}
+    result = await bench.run(
+        {**plan_of("abc", {"maxFailures": -1}), "steps": [large], "unreachable": {"timeout": 1}}
+    )
+    assert set(statuses(result).values()) == {"unreachable"}
+
+
 async def test_policy_skip_leaves_a_server_out(bench):
     await bench.start_servers("a")
     result = await bench.run({**plan_of("ab"), "unreachable": {"policy": "skip", "timeout": 1.5}})
@@ -84,7 +92,7 @@ async def test_a_server_that_goes_away_in_the_middle_ends_as_unknown(bench):
     handle = await bench.start(
         {
             **plan_of("ab", {"maxFailures": 1}, hold="a"),
-            "heartbeatTimeout": 1,
+            "heartbeatTimeout": 3,
             "unreachable": {"timeout": 2},
         }
     )

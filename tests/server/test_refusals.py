@@ -3,7 +3,9 @@
 import json
 
 import pytest
+from temporalio.api.common.v1 import Payload
 from temporalio.client import WorkflowFailureError
+from temporalio.common import RawValue
 
 from kitsune import names
 
@@ -55,6 +57,28 @@ async def test_a_malformed_request_fails_with_the_right_words(bench, client, arg
     assert words in failure.message
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"servers": ["\\ud800"], "steps": []}',
+        "[" * 1000 + "]" * 1000,
+        '{"servers": [' + "9" * 5000 + "]}",
+    ],
+    ids=["half a character", "too deep", "a huge number"],
+)
+async def test_an_input_that_cannot_even_be_read_fails_with_words(bench, client, text):
+    raw = RawValue(Payload(metadata={"encoding": b"json/plain"}, data=text.encode()))
+    with pytest.raises(WorkflowFailureError) as caught:
+        await client.execute_workflow(
+            names.ORCHESTRATION_WORKFLOW,
+            raw,
+            id=f"unread-{len(text)}",
+            task_queue=names.ORCHESTRATOR_QUEUE,
+        )
+    assert caught.value.cause.type == names.FAILURE_INVALID_PLAN
+    assert caught.value.cause.details[0]["problems"]
+
+
 async def test_all_problems_come_at_once_and_in_the_details(bench, client):
     failure = await refusal(
         client,
@@ -86,6 +110,6 @@ async def test_a_step_type_that_a_server_lacks_refuses_the_plan_and_names_the_se
 
 async def test_a_plan_over_the_limits_is_refused_with_the_figure_and_the_limit(bench, client):
     failure = await refusal(
-        client, {"servers": [f"s{n}" for n in range(2001)], "steps": [GOOD_STEP]}
+        client, {"servers": [f"s{n}" for n in range(1001)], "steps": [GOOD_STEP]}
     )
-    assert "2,001 servers are more than one rollout takes (2,000)" in failure.message
+    assert "1,001 servers are more than one rollout takes (1,000)" in failure.message

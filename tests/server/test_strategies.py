@@ -59,6 +59,8 @@ async def test_max_concurrency_is_a_sliding_window(bench):
     await bench.start_servers("a", "b", "c")
     handle = await bench.start(plan_of("abc", {"maxConcurrency": 2}, hold="a"))
     await bench.until(lambda: bench.probe.count("execute", "two") == ["a", "b", "c"])
+    ledger = bench.probe.ledger
+    assert ledger.index(("execute", "two", "b")) < ledger.index(("execute", "one", "c"))
     bench.probe.released.set()
     assert (await bench.end_of(handle)).success
 

@@ -73,7 +73,7 @@ async def test_a_worker_that_stops_leaves_an_honest_interruption_for_the_next(cl
     agent = Agent.at(tmp_path / "a", server_id=bench.id_of("a"), registry=bench.registry)
     worker = make_local_worker(client, agent)
     async with worker:
-        handle = await bench.start({**plan_of("a", hold="a"), "heartbeatTimeout": 2})
+        handle = await bench.start({**plan_of("a", hold="a"), "heartbeatTimeout": 3})
         await bench.until(lambda: bench.probe.count("execute", "two") == ["a"])
     again = Agent.at(tmp_path / "a", server_id=bench.id_of("a"), registry=bench.registry)
     async with make_local_worker(client, again):

@@ -30,6 +30,7 @@ class ProbeParams(StepParams):
     fail_rollback: list[str] = []
     hold: list[str] = []
     fail_after_hold: list[str] = []
+    hold_rollback: list[str] = []
 
 
 class Probe(StepHandler[ProbeParams]):
@@ -44,6 +45,7 @@ class Probe(StepHandler[ProbeParams]):
         self.changed = asyncio.Event()
         self.released = asyncio.Event()
         self.held = asyncio.Event()
+        self.fail_when_released = False
 
     def note(self, what, ctx):
         self.ledger.append((what, ctx.step_name, short(ctx.server_id)))
@@ -58,12 +60,16 @@ class Probe(StepHandler[ProbeParams]):
         if server in params.hold:
             self.held.set()
             await self.released.wait()
+            if self.fail_when_released:
+                raise StepFailed(f"told to fail on {server}")
         if server in params.fail and ctx.attempt <= params.fail_times:
             raise StepFailed(f"told to fail on {server}", outputs={"seen": server})
         return {"attempt": ctx.attempt}
 
     async def rollback(self, params: ProbeParams, undo, ctx) -> None:
         self.note("rollback", ctx)
+        if short(ctx.server_id) in params.hold_rollback:
+            await self.released.wait()
         if short(ctx.server_id) in params.fail_rollback:
             raise StepFailed("told to fail the rollback")
 

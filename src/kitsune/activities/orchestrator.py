@@ -8,7 +8,7 @@ from typing import Any
 from temporalio import activity
 from temporalio.api.enums.v1 import EventType, PendingActivityState, PendingWorkflowTaskState
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
-from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.client import Client
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -69,9 +69,10 @@ class OrchestratorActivities:
         server itself, and its clock plays no part.
         """
         pause = max(_SHORTEST_PAUSE, min(_LONGEST_PAUSE, request.timeout / 4))
+        failing: dict[str, datetime] = {}
         while True:
             activity.heartbeat()
-            away = await self._away(request)
+            away = await self._away(request, failing)
             if away:
                 return WatchReport(away=away)
             await _pause(pause)
@@ -92,18 +93,26 @@ class OrchestratorActivities:
             pause = min(_LONGEST_PAUSE, pause * 2)
 
     @activity.defn(name=names.TERMINATE_SERVER)
-    async def terminate_server(self, request: TerminateRequest) -> None:
-        """Close the child workflow of a server whose agent is away; nobody else can."""
+    async def terminate_server(self, request: TerminateRequest) -> bool:
+        """Close the child workflow of a server whose agent is away; nobody else can.
+
+        Returns:
+            Whether it was closed: not where the agent has taken its task meanwhile, nor where it is another's.
+        """
         handle = self._client.get_workflow_handle(names.server_execution_id(request.server_id))
         try:
             description = await handle.describe()
             if description.parent_id != request.rollout_id:
-                return
+                return False
+            if not _still_away(description.raw_description, request):
+                return False
             held = self._client.get_workflow_handle(handle.id, run_id=description.run_id)
             await held.terminate(reason=request.reason)
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
+            return False
+        return True
 
     async def _holder(self, server_id: str) -> str | None:
         handle = self._client.get_workflow_handle(names.server_execution_id(server_id))
@@ -113,11 +122,11 @@ class OrchestratorActivities:
             if error.status is RPCStatusCode.NOT_FOUND:
                 return None
             raise
-        if description.status is not WorkflowExecutionStatus.RUNNING:
+        if description.close_time is not None:
             return None
         return description.parent_id or description.id
 
-    async def _away(self, request: WatchRequest) -> list[AwayServer]:
+    async def _away(self, request: WatchRequest, failing: dict[str, datetime]) -> list[AwayServer]:
         rollout = self._client.get_workflow_handle(request.rollout_id)
         description = await rollout.describe()
         children = [child.workflow_id for child in description.raw_description.pending_children]
@@ -125,12 +134,14 @@ class OrchestratorActivities:
 
         async def look(workflow_id: str) -> AwayServer | None:
             async with gate:
-                return await self._look(workflow_id, timeout=request.timeout)
+                return await self._look(workflow_id, timeout=request.timeout, failing=failing)
 
         found = await asyncio.gather(*(look(workflow_id) for workflow_id in children))
         return [server for server in found if server is not None]
 
-    async def _look(self, workflow_id: str, *, timeout: timedelta) -> AwayServer | None:
+    async def _look(
+        self, workflow_id: str, *, timeout: timedelta, failing: dict[str, datetime]
+    ) -> AwayServer | None:
         handle = self._client.get_workflow_handle(workflow_id)
         try:
             raw = (await handle.describe()).raw_description
@@ -139,16 +150,24 @@ class OrchestratorActivities:
                 return None
             raise
         since = _untaken_since(raw)
+        fails = _fails(raw)
+        if fails:  # each attempt looks like a new task: remember when the first was seen
+            since = failing.setdefault(workflow_id, since or datetime.now(UTC))
+        else:
+            failing.pop(workflow_id, None)
         silent = datetime.now(UTC) - since if since is not None else timedelta(0)
         if since is None or silent < timeout:
             return None
         step = await self._started_step(workflow_id, raw)
         what = f"step {step!r} had started" if step else "no step had started"
+        seen = "its local worker fails at our workflow, and has done so" if fails else "no contact"
+        lasted = format_duration(timedelta(seconds=round(silent.total_seconds())))
         return AwayServer(
             server_id=raw.workflow_execution_info.task_queue,
             step_started=step is not None,
-            detail=f"no contact for {format_duration(timedelta(seconds=round(silent.total_seconds())))}; {what}",
-            silent_seconds=silent.total_seconds(),
+            detail=f"{seen} for {lasted}; {what}",
+            failing=fails,
+            since=since,
         )
 
     async def _started_step(
@@ -173,6 +192,18 @@ class OrchestratorActivities:
                 attributes = event.activity_task_started_event_attributes
                 last = names_of.get(attributes.scheduled_event_id, "a step")
         return last
+
+
+def _fails(raw: DescribeWorkflowExecutionResponse) -> bool:
+    """Return whether a server's worker takes our workflow's tasks and fails at them, again and again."""
+    return raw.pending_workflow_task.attempt > 1
+
+
+def _still_away(raw: DescribeWorkflowExecutionResponse, request: TerminateRequest) -> bool:
+    if request.failing:
+        return _fails(raw)
+    since = _untaken_since(raw)
+    return since is not None and since <= request.since
 
 
 def _untaken_since(raw: DescribeWorkflowExecutionResponse) -> datetime | None:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NoReturn
@@ -17,7 +17,7 @@ from kitsune import names
 from kitsune.agent.journal import Entry, Journal, Operation
 from kitsune.agent.operations import OperationRunner, Verdict, Work
 from kitsune.agent.undo import UndoStore
-from kitsune.errors import JournalUnavailable
+from kitsune.errors import HandlerUnusable, JournalUnavailable, StepFailed
 from kitsune.handlers.base import StepContext, StepHandler, shown_params
 from kitsune.handlers.registry import HandlerRegistry
 from kitsune.handlers.validation import check_params
@@ -36,6 +36,12 @@ from kitsune.version import __version__
 _IDEMPOTENT_EXECUTIONS = 3
 #: How often a running step tells Temporal that it is alive; the SDK sends at most one in two seconds.
 _HEARTBEAT = timedelta(seconds=1)
+
+_LOST = (
+    "this step began on this server, but its journal does not know it: the state folder was lost or changed, "
+    "or another host answers under this server id; undo it by hand"
+)
+_GONE = "the undo record that this step kept is gone or another one: undo it by hand"
 
 logger = logging.getLogger("kitsune.agent")
 
@@ -69,6 +75,14 @@ class Agent:
         )
 
 
+@dataclass(frozen=True)
+class _Told:
+    """What a handler tells while it runs: progress for whoever looks, outputs in case it is ended."""
+
+    progress: dict[str, Any] = field(default_factory=dict)
+    outputs: dict[str, Any] = field(default_factory=dict)
+
+
 class ServerActivities:
     """The activities of one server."""
 
@@ -89,15 +103,16 @@ class ServerActivities:
         """
         handler, params = self._prepare(request)
         operation = _operation(request, phase="execute")
-        details: dict[str, Any] = {}
+        told = _Told()
 
         async def execute(attempt: int, record_process: Any) -> Mapping[str, Any]:
             _log(request).info("execution %d starts: %s", attempt, shown_params(params))
-            context = self._context(request, operation, attempt, record_process, details)
+            context = self._context(request, operation, attempt, record_process, told)
             return await handler.execute(params, context)
 
-        verdict = await self._settled(operation, _work(handler, request.step, execute), details)
-        outcome = _with_last_words(verdict.outcome, details)
+        work = _work(handler, request.step, execute, told)
+        verdict = await self._settled(operation, work, told)
+        outcome = verdict.outcome
         if outcome.success:
             _log(request).info("succeeded")
         else:
@@ -115,6 +130,8 @@ class ServerActivities:
         """
         done = await self._what_was_done(request)
         if done is None:
+            if request.begun:
+                _refuse(request, _LOST)
             return UndoOutcome(undone="nothingToUndo", detail="the step never started here")
         handler, params = self._prepare(request)
         if handler.reversible_with(params) == "none":
@@ -122,16 +139,21 @@ class ServerActivities:
                 undone="cannotBeUndone", detail=f"{request.step.type} has no rollback"
             )
         operation = _operation(request, phase="rollback")
-        details: dict[str, Any] = {}
+        told = _Told()
 
         async def undo(attempt: int, record_process: Any) -> Mapping[str, Any]:
             _log(request).info("rollback %d starts", attempt)
             record = await asyncio.to_thread(self._agent.undo.load, done.id)
-            context = self._context(request, operation, attempt, record_process, details)
+            kept = done.outcome.outputs.get("undo") if done.outcome else None
+            if kept is not None and (record is None or record.sha256 != kept):
+                raise StepFailed(_GONE, permanent=True)
+            await self._agent.journal.mark_undone(done.id)
+            context = self._context(request, operation, attempt, record_process, told)
             await handler.rollback(params, record, context)
             return {}
 
-        verdict = await self._settled(operation, _work(handler, request.step, undo), details)
+        work = _work(handler, request.step, undo, told)
+        verdict = await self._settled(operation, work, told)
         if not verdict.outcome.success:
             _log(request).error("rollback %s: %s", verdict.outcome.status, verdict.outcome.error)
             raise _failure(verdict.outcome, final=verdict.final)
@@ -143,6 +165,9 @@ class ServerActivities:
         """Say that this server is there, and what it finds wrong with the steps."""
         problems, missing = [], []
         for step in request.steps:
+            if fault := self._agent.registry.faults.get(step.type):
+                problems.append(Problem(path=f"steps[{step.index}].type", message=fault))
+                continue
             if step.type not in self._agent.registry.types:
                 missing.append(step.type)
                 continue
@@ -162,20 +187,21 @@ class ServerActivities:
         )
 
     def _prepare(self, request: StepRequest) -> tuple[StepHandler[Any], BaseModel]:
-        handler = self._agent.registry.get(request.step.type)
-        if handler is None:
-            _refuse(request, f"this server does not know the step type {request.step.type!r}")
         try:
+            handler = self._agent.registry.require(request.step.type)
             return handler, handler.params_model.model_validate(request.step.params)
         except ValidationError:
             found = check_params(
                 request.step.type, request.step.params, self._agent.registry, "params"
             )
             _refuse(request, "; ".join(problem.text for problem in found) or "bad params")
+        except HandlerUnusable as error:
+            _refuse(request, str(error))
 
     async def _what_was_done(self, request: StepRequest) -> Entry | None:
         try:
-            return await self._agent.runner.settle(_operation(request, phase="execute"))
+            async with _heartbeats({}):
+                return await self._agent.runner.settle(_operation(request, phase="execute"))
         except JournalUnavailable as error:
             _refuse(request, str(error))
 
@@ -185,7 +211,7 @@ class ServerActivities:
         operation: Operation,
         attempt: int,
         record_process: Any,
-        details: dict[str, Any],
+        told: _Told,
     ) -> StepContext:
         spool = self._spool(operation)
         spool.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -200,37 +226,36 @@ class ServerActivities:
             undo=self._agent.undo.keeper(operation.id),
             log=_log(request),
             output_limit=request.output_limit,
-            report=details.update,
+            report=told.progress.update,
+            leave_outputs=told.outputs.update,
             record_process=record_process,
         )
 
-    async def _settled(
-        self, operation: Operation, work: Work, details: Mapping[str, Any]
-    ) -> Verdict:
+    async def _settled(self, operation: Operation, work: Work, told: _Told) -> Verdict:
         """Run an operation while telling Temporal that it is alive; end it when an operator says so."""
-        runner = self._agent.runner
         try:
-            async with _heartbeats(details):
-                return await runner.run(operation, work)
+            # Its cleaning up may take longer than a heartbeat may stay away.
+            async with _heartbeats(told.progress):
+                return await self._until_told(operation, work)
         except JournalUnavailable as error:
-            raise ApplicationError(
-                str(error), type=names.FAILURE_STEP_FAILED, non_retryable=True
-            ) from error
-        except asyncio.CancelledError:
-            why = activity.cancellation_details()
-            if why is not None and why.cancel_requested:
-                verdict = await runner.cancel(operation)
-            elif why is not None and why.worker_shutdown:
-                verdict = await runner.cancel(operation, stopping=True)
-            else:
-                # A lost connection looks like this too: the step goes on, and the next delivery attaches to it.
-                raise
-            if verdict is None:
-                raise
-            return verdict
+            raise _failure(_unrecorded(operation, work, error), final=True) from error
         finally:
             with contextlib.suppress(OSError):  # most steps leave nothing there
                 self._spool(operation).rmdir()
+
+    async def _until_told(self, operation: Operation, work: Work) -> Verdict:
+        runner = self._agent.runner
+        try:
+            return await runner.run(operation, work)
+        except asyncio.CancelledError:
+            why = activity.cancellation_details()
+            if why is None or not (why.cancel_requested or why.worker_shutdown):
+                # A lost connection looks like this too: the step goes on, and the next delivery attaches to it.
+                raise
+            verdict = await runner.cancel(operation, stopping=not why.cancel_requested)
+            if verdict is None:
+                raise
+            return verdict
 
     def _spool(self, operation: Operation) -> Path:
         return self._agent.state / "operations" / operation.id
@@ -252,6 +277,7 @@ def _work(
     handler: StepHandler[Any],
     step: ResolvedStep,
     execute: Callable[[int, Any], Coroutine[Any, Any, Mapping[str, Any]]],
+    told: _Told,
 ) -> Work:
     default = _IDEMPOTENT_EXECUTIONS if handler.idempotent else 1
     return Work(
@@ -260,14 +286,20 @@ def _work(
         idempotent=handler.idempotent,
         timeout=step.timeout,
         step_type=step.type,
+        left=told.outputs,
     )
 
 
-def _with_last_words(outcome: StepOutcome, details: Mapping[str, Any]) -> StepOutcome:
-    """Keep what a step that was ended had said last."""
-    if outcome.success or outcome.outputs or not details:
-        return outcome
-    return outcome.model_copy(update={"outputs": {"lastOutput": dict(details)}})
+def _unrecorded(operation: Operation, work: Work, error: JournalUnavailable) -> StepOutcome:
+    return StepOutcome(
+        name=operation.step_name,
+        success=False,
+        error=str(error),
+        type=work.step_type,
+        index=operation.step_index,
+        status="failed",
+        executions=0,
+    )
 
 
 def _failure(outcome: StepOutcome, *, final: bool) -> ApplicationError:

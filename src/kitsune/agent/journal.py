@@ -33,7 +33,8 @@ create table if not exists operations (
     pid_start integer,
     started_at text not null,
     ended_at text,
-    outcome text
+    outcome text,
+    undone integer not null default 0
 ) strict
 """
 _VERSION = 1
@@ -78,6 +79,7 @@ class Entry:
     Attributes:
         state: `started` (an execution runs, or died without a word), `exited` (one ended and another may
             follow) or `finished` (the recorded outcome is final).
+        undone: Its rollback has begun: what is recorded is no longer so.
         executions: How often the handler was started.
         interruptions: How many of those ended without a record.
         boot_id, pid, pid_start: Which process of which boot ran the last execution.
@@ -93,6 +95,7 @@ class Entry:
     pid_start: int | None
     started_at: datetime
     outcome: StepOutcome | None
+    undone: bool
 
 
 class Journal:
@@ -105,6 +108,7 @@ class Journal:
         self._path = path
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
         self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
 
     async def find(self, operation_id: str) -> Entry | None:
         """Return the row of an operation, or None where it never began here."""
@@ -144,6 +148,14 @@ class Journal:
             )
         )
 
+    async def mark_undone(self, operation_id: str) -> None:
+        """Record that the rollback of an operation begins."""
+        await self._run(lambda db: _update(db, operation_id, "undone = 1"))
+
+    async def list_started(self) -> list[Entry]:
+        """Return the operations of which an execution has begun and not ended, as far as is recorded."""
+        return await self._run(_list_started)
+
     async def check(self) -> None:
         """Prove that the journal can be written.
 
@@ -153,8 +165,8 @@ class Journal:
         await self._run(_prove_writable)
 
     async def close(self) -> None:
-        """Close the database; the journal can be used again afterwards."""
-        await self._run(lambda _db: self._close())
+        """Close the database for good."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
         self._thread.shutdown(wait=True)
 
     def _close(self) -> None:
@@ -169,12 +181,20 @@ class Journal:
         try:
             if self._connection is None:
                 self._connection = _open(self._path)
+                self._file = _identity(self._path)
+            elif _identity(self._path) != self._file:
+                raise OSError("it was removed or replaced while this local worker ran")  # noqa: TRY301 - told like every other
             return work(self._connection)
         except (sqlite3.Error, OSError) as error:
             raise JournalUnavailable(
                 f"the journal {str(self._path)!r} cannot be written ({error}): "
                 "nothing is done that cannot be recorded; free space or mend the disk"
             ) from error
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -198,8 +218,14 @@ def _open(path: Path) -> sqlite3.Connection:
 
 def _find(db: sqlite3.Connection, operation_id: str) -> Entry | None:
     row = db.execute("select * from operations where id = ?", (operation_id,)).fetchone()
-    if row is None:
-        return None
+    return None if row is None else _entry(row)
+
+
+def _list_started(db: sqlite3.Connection) -> list[Entry]:
+    return [_entry(row) for row in db.execute("select * from operations where state = 'started'")]
+
+
+def _entry(row: sqlite3.Row) -> Entry:
     outcome = StepOutcome.model_validate(json.loads(row["outcome"])) if row["outcome"] else None
     return Entry(
         id=row["id"],
@@ -212,6 +238,7 @@ def _find(db: sqlite3.Connection, operation_id: str) -> Entry | None:
         pid_start=row["pid_start"],
         started_at=datetime.fromisoformat(row["started_at"]),
         outcome=outcome,
+        undone=bool(row["undone"]),
     )
 
 

@@ -1,16 +1,18 @@
 """Runs each operation once, however often it is handed out."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from kitsune.agent.journal import Entry, Journal, Operation
 from kitsune.agent.processes import boot_id, end_tree, process_start_time
-from kitsune.errors import StepFailed
+from kitsune.errors import JournalUnavailable, StepFailed
 from kitsune.models.durations import format_duration
 from kitsune.models.results import StepOutcome
+from kitsune.rollout.bounds import shorten
 
 #: How often an idempotent handler may run again because its agent died, whatever `maximumAttempts` says:
 #: a step that kills its agent must not do so for ever.
@@ -18,6 +20,8 @@ _RERUNS_AFTER_INTERRUPTION = 5
 #: How long leftovers of a dead agent get between TERM and KILL.
 _LEFTOVER_GRACE = timedelta(seconds=5)
 _LONGEST_MESSAGE = 1900
+
+logger = logging.getLogger("kitsune.agent")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +33,7 @@ class Work:
         executions: How many executions may fail before the failure is final.
         idempotent: May run again after an execution of unknown outcome.
         timeout: How long one execution may take.
+        left: What the handler leaves as outputs when it is ended by a timeout or a cancel.
     """
 
     execute: Callable[
@@ -38,6 +43,7 @@ class Work:
     idempotent: bool
     timeout: timedelta
     step_type: str
+    left: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,7 @@ class Verdict:
 class _Run:
     """A running delivery: the task that callers wait for, and the handler's own, which can be cancelled."""
 
+    operation: Operation
     task: asyncio.Task[Verdict] | None = None
     handler: asyncio.Task[Mapping[str, Any]] | None = None
     cancelled: bool = False
@@ -64,6 +71,7 @@ class OperationRunner:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self._running: dict[str, _Run] = {}
+        self._unrecorded: dict[str, Verdict] = {}
 
     async def run(self, operation: Operation, work: Work) -> Verdict:
         """Run an operation, attach to its running execution, or return what is on record.
@@ -75,7 +83,7 @@ class OperationRunner:
         """
         run = self._running.get(operation.id)
         if run is None:
-            run = self._running[operation.id] = _Run()
+            run = self._running[operation.id] = _Run(operation)
             run.task = asyncio.create_task(self._deliver(operation, work, run))
             run.task.add_done_callback(lambda _done: self._running.pop(operation.id, None))
         return await _result(run)
@@ -100,17 +108,30 @@ class OperationRunner:
 
         What a dead agent left of it is ended first.
         """
-        if await self.cancel(operation):
-            return await self._journal.find(operation.id)
+        await self.cancel(operation)
         entry = await self._journal.find(operation.id)
-        if entry is not None and entry.state == "started":
+        ended = operation.id in self._unrecorded
+        if entry is not None and entry.state == "started" and not ended:
             await _end_leftovers(entry)
         return entry
 
+    async def end_leftovers(self) -> int:
+        """End what a dead agent left running on this server; return how many executions that were."""
+        entries = await self._journal.list_started()
+        await asyncio.gather(*(_end_leftovers(entry) for entry in entries))
+        return len(entries)
+
     async def _deliver(self, operation: Operation, work: Work, run: _Run) -> Verdict:
+        if unrecorded := self._unrecorded.get(operation.id):
+            return unrecorded
+        await self._end_foreign(operation)
         entry = await self._journal.find(operation.id)
         if entry is not None:
             await self._journal.deliver(operation.id)
+            if entry.undone:
+                error = "it was rolled back since: start a new rollout to do it again"
+                outcome = _outcome(operation, work, entry, error=error, status="failed")
+                return Verdict(outcome, final=True)
             if entry.state == "finished" and entry.outcome is not None:
                 delivered = entry.outcome.model_copy(update={"deliveries": entry.deliveries + 1})
                 return Verdict(delivered, final=True)
@@ -123,6 +144,25 @@ class OperationRunner:
                     return verdict
         entry = await self._journal.begin(operation, boot_id=boot_id())
         return await self._execute(operation, work, entry, run)
+
+    async def _end_foreign(self, operation: Operation) -> None:
+        """End what still runs for another rollout: it has lost this server, or Temporal would not be here with ours."""
+        strangers = [
+            run.operation
+            for run in self._running.values()
+            if run.operation.run_id != operation.run_id
+        ]
+        await asyncio.gather(*(self.cancel(stranger) for stranger in strangers))
+
+    async def _end(self, operation: Operation, verdict: Verdict) -> Verdict:
+        """Record how an execution ended; what cannot be recorded is at least remembered and told."""
+        try:
+            await self._journal.end(operation.id, verdict.outcome, final=verdict.final)
+        except JournalUnavailable as error:
+            logger.error("%s %s, but %s", operation.step_name, verdict.outcome.status, error)  # noqa: TRY400 - one clear line
+            verdict = Verdict(verdict.outcome, final=True)
+            self._unrecorded[operation.id] = verdict
+        return verdict
 
     async def _interrupted(
         self,
@@ -144,8 +184,7 @@ class OperationRunner:
         outcome = _outcome(
             operation, work, entry, error=error, status="interrupted", outputs=outputs
         )
-        await self._journal.end(operation.id, outcome, final=not again)
-        return Verdict(outcome, final=not again)
+        return await self._end(operation, Verdict(outcome, final=not again))
 
     async def _execute(self, operation: Operation, work: Work, entry: Entry, run: _Run) -> Verdict:
         async def record_process(pid: int) -> None:
@@ -156,21 +195,23 @@ class OperationRunner:
         error: str | None = None
         status, outputs, permanent = "succeeded", dict[str, Any](), False
         run.handler = asyncio.ensure_future(work.execute(entry.executions, record_process))
-        if run.cancelled:
+        if run.cancelled:  # while its start was being recorded
             run.handler.cancel()
         try:
             outputs = dict(await _within(run.handler, work.timeout))
         except _TimedOut:
             error = f"timed out after {format_duration(work.timeout)}"
-            status = "failed"
+            status, outputs = "failed", dict(work.left)
         except StepFailed as failure:
             error, status, permanent = str(failure), "failed", failure.permanent
             outputs = failure.outputs
         except asyncio.CancelledError:
             if run.stopping:
+                cause = "the local worker was stopped"
                 return await self._interrupted(
-                    operation, work, entry, cause="the local worker was stopped"
+                    operation, work, entry, cause=cause, outputs=work.left
                 )
+            outputs = dict(work.left)
             if run.cancelled:
                 error, status, permanent = "cancelled while it ran", "cancelled", True
             else:
@@ -179,8 +220,7 @@ class OperationRunner:
             error, status = f"the handler broke: {_named(bug)}", "failed"
         final = error is None or permanent or entry.executions >= work.executions
         outcome = _outcome(operation, work, entry, error=error, status=status, outputs=outputs)
-        await self._journal.end(operation.id, outcome, final=final)
-        return Verdict(outcome, final=final)
+        return await self._end(operation, Verdict(outcome, final=final))
 
 
 class _TimedOut(Exception):
@@ -230,7 +270,7 @@ def _outcome(
     return StepOutcome(
         name=operation.step_name,
         success=error is None,
-        error=_cut(error),
+        error=shorten(error, _LONGEST_MESSAGE),
         type=work.step_type,
         index=operation.step_index,
         status=status,
@@ -244,14 +284,3 @@ def _outcome(
 
 def _named(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-
-
-def _cut(text: str | None) -> str | None:
-    if text is None:
-        return None
-    raw = text.encode(errors="replace")
-    return (
-        text
-        if len(raw) <= _LONGEST_MESSAGE
-        else raw[:_LONGEST_MESSAGE].decode(errors="ignore") + "…"
-    )

@@ -6,8 +6,10 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from kitsune.errors import StateFolderTaken
+from kitsune.errors import StateFolderTaken, StateFolderUnusable
 from kitsune.names import ENV_STATE_DIR
+
+_LOCK = "lock"
 
 
 def state_folder(server_id: str, environ: Mapping[str, str]) -> Path:
@@ -31,10 +33,13 @@ def hold_state_folder(folder: Path) -> Iterator[Path]:
 
     Raises:
         StateFolderTaken: Another process holds it.
+        StateFolderUnusable: It cannot be created or written, or holds something else.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder.chmod(0o700)
-    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    _prepare(folder)
+    try:
+        descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _unusable(folder, str(error.strerror)) from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -49,3 +54,20 @@ def hold_state_folder(folder: Path) -> Iterator[Path]:
         yield folder
     finally:
         os.close(descriptor)
+
+
+def _prepare(folder: Path) -> None:
+    """Create a folder for us alone; one that is there must be ours already, or empty."""
+    try:
+        if folder.exists() and any(folder.iterdir()) and not (folder / _LOCK).exists():
+            raise _unusable(folder, "it holds something else")
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+    except OSError as error:
+        raise _unusable(folder, str(error.strerror)) from error
+
+
+def _unusable(folder: Path, why: str) -> StateFolderUnusable:
+    return StateFolderUnusable(
+        f"cannot keep state in {str(folder)!r} ({why}): name another folder with {ENV_STATE_DIR}"
+    )

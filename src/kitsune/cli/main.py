@@ -15,6 +15,7 @@ import click
 
 from kitsune.cli.exits import MEANINGS, Exit
 from kitsune.errors import (
+    BadQuery,
     Conflict,
     EmbeddedServerError,
     KitsuneError,
@@ -23,6 +24,7 @@ from kitsune.errors import (
     PlanUnreadable,
     ServerUnavailable,
     StateFolderTaken,
+    StateFolderUnusable,
 )
 from kitsune.models.printable import safe
 
@@ -61,6 +63,8 @@ _EXIT_OF_ERROR: Mapping[type[KitsuneError], Exit] = {
     PlanUnreadable: Exit.REFUSED,
     Conflict: Exit.CONFLICT,
     StateFolderTaken: Exit.CONFLICT,
+    StateFolderUnusable: Exit.USAGE,
+    BadQuery: Exit.USAGE,
     EmbeddedServerError: Exit.UNAVAILABLE,
     ServerUnavailable: Exit.UNAVAILABLE,
     NotFound: Exit.USAGE,
@@ -133,8 +137,11 @@ def main() -> None:
     code = Exit.BUG
     try:
         code = run_command(sys.argv[1:])
-    except BrokenPipeError:
-        code = Exit.OK  # whoever read us has seen enough
+    except (BrokenPipeError, SystemExit):  # click makes the second of the first
+        code = Exit.DETACHED  # whoever read us has gone
+    except OSError as error:
+        code = Exit.USAGE
+        click.echo(f"kitsune: {safe(str(error))}", err=True)
     except Exception:  # noqa: BLE001 - the last rim: a bug still ends with a message and a code
         import traceback
 
@@ -148,6 +155,6 @@ def leave(code: Exit) -> Any:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except (BrokenPipeError, ValueError):
+        except (OSError, ValueError):  # nobody reads it, or there is no room for it
             continue
     os._exit(code)

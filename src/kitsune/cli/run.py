@@ -32,6 +32,7 @@ from kitsune.cli.console import (
 from kitsune.cli.endings import exit_of
 from kitsune.cli.exits import Exit
 from kitsune.cli.watch import say, tell_end, watch_to_end
+from kitsune.errors import ServerUnavailable
 
 if TYPE_CHECKING:
     from kitsune.planfile.loading import Loaded
@@ -175,6 +176,10 @@ def _start(session: FleetSession, loaded: "Loaded", *, rollout_id: str) -> "Star
     except (KeyboardInterrupt, asyncio.CancelledError):
         say(f"interrupted while starting; whether it runs says: kitsune status {rollout_id}")
         return Exit.DETACHED
+    except ServerUnavailable as error:
+        raise ServerUnavailable(
+            f"{error}; whether {rollout_id} was started says: kitsune status {rollout_id}"
+        ) from error
     say(_STARTED[started.value].format(rollout_id=rollout_id))
     return started
 

@@ -110,6 +110,7 @@ def local_worker(
         agent = Agent.at(state, server_id=server_id, registry=registry)
 
         async def work(client: "Client", stop: asyncio.Event) -> None:
+            await agent.runner.end_leftovers()
             await keep_working(
                 lambda: make_local_worker(client, agent),
                 client=client,

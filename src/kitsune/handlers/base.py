@@ -34,14 +34,25 @@ def sensitive(**options: Any) -> Any:
 
 
 def shown_params(params: BaseModel) -> dict[str, Any]:
-    """Return params for a log: sensitive fields that are set read `***`."""
-    shown = params.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    """Return params for a log: what was written, sensitive fields as `***`, those of nested models as well."""
+    shown: dict[str, Any] = {}
     for name, info in type(params).model_fields.items():
+        if name not in params.model_fields_set:
+            continue
         extra = info.json_schema_extra
-        key = info.alias or name
-        if isinstance(extra, dict) and extra.get("sensitive") and key in shown:
-            shown[key] = "***"
+        hidden = isinstance(extra, dict) and extra.get("sensitive")
+        shown[info.alias or name] = "***" if hidden else _shown(getattr(params, name))
     return shown
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return shown_params(value)
+    if isinstance(value, list | tuple):
+        return [_shown(entry) for entry in value]
+    if isinstance(value, dict):
+        return {key: _shown(entry) for key, entry in value.items()}
+    return value
 
 
 async def _forget_process(pid: int) -> None:
@@ -61,6 +72,8 @@ class StepContext:
         undo: Keeps, once per operation, what a rollback needs.
         log: A logger that already says rollout, server and step.
         report: Shows live progress (a small JSON mapping, such as the last line of output).
+        leave_outputs: Takes the outputs of a step that is being ended by a timeout or an abort, before the
+            handler lets the cancellation go on; anything else returns its outputs.
         record_process: Journals the process id of something that must not run twice, once it is started.
     """
 
@@ -75,6 +88,7 @@ class StepContext:
     log: "logging.LoggerAdapter[logging.Logger]"
     output_limit: int = OUTPUT_LIMIT
     report: Callable[[Mapping[str, Any]], None] = field(default=lambda _details: None)
+    leave_outputs: Callable[[Mapping[str, Any]], None] = field(default=lambda _outputs: None)
     record_process: Callable[[int], Awaitable[None]] = field(default=_forget_process)
 
 

@@ -26,7 +26,6 @@ from kitsune.names import (
 )
 
 _REPORT_SECONDS = 1.0
-_REPORTED_BYTES = 2048
 _MESSAGE_BYTES = 1800
 _MESSAGE_LINES = 10
 
@@ -145,14 +144,7 @@ async def _supervise(
             on_left=warn,
         )
     except asyncio.CancelledError:
-        # The last word of a script that was told to stop: its outputs are lost with the cancellation.
-        ctx.report(
-            {
-                "stdout": streams.stdout.last(_REPORTED_BYTES),
-                "stderr": streams.stderr.last(_REPORTED_BYTES),
-                "bytes": streams.size,
-            }
-        )
+        ctx.leave_outputs(_printed(streams))
         raise
     finally:
         reports.cancel()
@@ -177,11 +169,17 @@ def _outputs(ended: Ended, streams: OutputStreams) -> dict[str, Any]:
     outputs: dict[str, Any] = {
         "exitCode": ended.exit_code,
         "signal": ended.signal,
-        "stdout": json_of(streams.stdout.text()),
-        "stderr": json_of(streams.stderr.text()),
         "changed": True,
     }
-    return outputs | ({"spoolError": streams.spool_error} if streams.spool_error else {})
+    return outputs | _printed(streams)
+
+
+def _printed(streams: OutputStreams) -> dict[str, Any]:
+    printed: dict[str, Any] = {
+        "stdout": json_of(streams.stdout.text()),
+        "stderr": json_of(streams.stderr.text()),
+    }
+    return printed | ({"spoolError": streams.spool_error} if streams.spool_error else {})
 
 
 def _failure(ended: Ended, streams: OutputStreams) -> str:

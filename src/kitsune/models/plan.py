@@ -7,11 +7,13 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, JsonValue, StringConstraints
 
 from kitsune.models.base import WrittenModel
-from kitsune.models.durations import Duration
+from kitsune.models.durations import Duration, format_duration
 from kitsune.models.problems import show_value
 from kitsune.models.sizes import BatchSize, FailureLimit
 from kitsune.names import ORCHESTRATOR_QUEUE
 
+#: An agent tells of itself once a second, and the SDK passes on one in two seconds.
+_SHORTEST_HEARTBEAT = timedelta(seconds=3)
 _SERVER_ID = re.compile(r"[A-Za-z0-9._-]{1,200}")
 
 
@@ -33,6 +35,14 @@ def check_server_id(server_id: str) -> str:
 def _check_not_zero(duration: timedelta) -> timedelta:
     if not duration:
         raise ValueError("must be longer than 0s")
+    return duration
+
+
+def _check_heartbeat(duration: timedelta) -> timedelta:
+    if duration < _SHORTEST_HEARTBEAT:
+        raise ValueError(
+            f"{format_duration(duration)} is too short for a heartbeat (write 3s or more)"
+        )
     return duration
 
 
@@ -198,7 +208,7 @@ class Plan(WrittenModel):
     step_timeout: Timeout = Field(
         default=timedelta(minutes=5), description="Default for every step."
     )
-    heartbeat_timeout: Annotated[Duration, AfterValidator(_check_not_zero)] = Field(
+    heartbeat_timeout: Annotated[Duration, AfterValidator(_check_heartbeat)] = Field(
         default=timedelta(seconds=60),
         description="A step whose agent has been silent for so long is handed out again.",
     )

@@ -8,7 +8,6 @@ from pydantic import Field, JsonValue
 from kitsune.models.base import WireModel
 from kitsune.models.durations import Duration
 from kitsune.models.problems import Problem
-from kitsune.models.results import StepOutcome
 
 #: Bytes kept per output stream of a step, where nothing smaller is asked for.
 OUTPUT_LIMIT = 32 * 1024
@@ -51,6 +50,8 @@ class ServerRequest(WireModel):
     undo_on_failure: bool = True
     result_limit: int = 64 * 1024
     output_limit: int = OUTPUT_LIMIT
+    begun: list[int] = Field(default_factory=list)
+    """For ServerRollbackWorkflow: indexes of the steps that are known to have begun."""
 
 
 class StepRequest(WireModel):
@@ -62,6 +63,8 @@ class StepRequest(WireModel):
     step: ResolvedStep
     generation: int = 0
     output_limit: int = OUTPUT_LIMIT
+    begun: bool = False
+    """For RollbackStep: the rollout knows that the step began here, so a journal without it has been lost."""
 
 
 class UndoOutcome(WireModel):
@@ -120,7 +123,6 @@ class WatchRequest(WireModel):
     """Input of WatchServers: whose children to look after, and how long silence is allowed."""
 
     rollout_id: str
-    run_id: str
     timeout: Duration
 
 
@@ -132,8 +134,10 @@ class AwayServer(WireModel):
     """Whether any step had started there: the outcome is then unknown."""
     detail: str
     """What is known, for the result: the step, and since when."""
-    silent_seconds: float = 0.0
-    steps_executed: list[StepOutcome] = Field(default_factory=list)
+    since: datetime
+    """When Temporal first held the task for it that it has not taken."""
+    failing: bool = False
+    """Its worker takes tasks, but fails at each: it cannot run our workflows."""
 
 
 class WatchReport(WireModel):
@@ -162,6 +166,9 @@ class TerminateRequest(WireModel):
     server_id: str
     rollout_id: str
     """Only a child of this rollout is closed."""
+    since: datetime
+    """The silence that was seen; an agent that has taken its task since is left alone."""
+    failing: bool = False
     reason: str
 
 

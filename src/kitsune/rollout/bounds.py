@@ -10,7 +10,7 @@ from kitsune.rollout.limits import json_size
 #: Bytes that the result of a whole rollout may have: under Temporal's 2 MB per payload.
 ROLLOUT_RESULT_LIMIT = 1_500_000
 #: Bytes of all servers' results in the rollout's history.
-_ALL_RESULTS = 12 * 1024 * 1024
+_ALL_RESULTS = 8 * 1024 * 1024
 #: Bytes of all steps' outputs in a server's history; JSON makes up to six of one.
 _ALL_OUTPUTS = 6 * 1024 * 1024
 _LARGEST_SERVER_RESULT = 64 * 1024

@@ -7,8 +7,8 @@ from kitsune.models.plan import Plan, RolloutStrategy
 from kitsune.models.problems import Problem
 from kitsune.models.sizes import percent_of
 
-#: Servers of one rollout. Each is a child workflow; more want shards.
-MAX_SERVERS = 2_000
+#: Servers of one rollout. Each costs up to 30 history events (one after the other, with a rollback), of 51,200.
+MAX_SERVERS = 1_000
 #: Servers in flight at once: Temporal refuses 2,000 pending children and recommends to stay under 500.
 MAX_IN_FLIGHT = 500
 #: Steps of one plan: about 6 history events each on the server's workflow, of 51,200.
@@ -18,7 +18,9 @@ MAX_PLAN_BYTES = 1024 * 1024
 #: Levels of mappings and lists in a plan.
 MAX_DEPTH = 64
 #: Bytes of all copies of the steps in the rollout's history, of the 50 MB that Temporal allows.
-MAX_HISTORY_BYTES = 32 * 1024 * 1024
+MAX_HISTORY_BYTES = 27 * 1024 * 1024
+#: How often a server is sent the steps: asked, started, rolled back.
+_COPIES = 3
 #: Bytes of commands in one workflow task, of the 4 MB at which Temporal terminates the workflow.
 MAX_COMMAND_BYTES = 2 * 1024 * 1024
 
@@ -88,12 +90,12 @@ def size_problems(plan: Plan, *, plan_bytes: int, steps_bytes: int) -> list[Prob
                 message=f"the plan has {plan_bytes:,} bytes as JSON, the limit is {MAX_PLAN_BYTES:,}: large content belongs where servers can fetch it"
             )
         )
-    copies = 2 * steps_bytes * len(plan.servers)
+    copies = _COPIES * steps_bytes * len(plan.servers)
     if copies > MAX_HISTORY_BYTES:
         problems.append(
             Problem(
                 path="steps",
-                message=f"{steps_bytes:,} bytes of steps, sent twice to {len(plan.servers):,} servers, are {copies:,} bytes of history; "
+                message=f"{steps_bytes:,} bytes of steps, sent up to three times to {len(plan.servers):,} servers, are {copies:,} bytes of history; "
                 f"the limit is {MAX_HISTORY_BYTES:,}: use fewer servers or smaller content",
             )
         )

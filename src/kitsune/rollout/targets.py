@@ -6,6 +6,9 @@ from kitsune.models.requests import AbortRequest
 from kitsune.models.results import ServerResult, ServerStatus
 from kitsune.rollout.batches import Batch
 
+#: Servers that ended in the middle of the plan and did not undo themselves.
+_HALF_WAY = frozenset({ServerStatus.CANCELLED, ServerStatus.UNKNOWN})
+
 
 def servers_to_undo(
     batches: Sequence[Batch],
@@ -17,7 +20,7 @@ def servers_to_undo(
 ) -> list[list[str]]:
     """Return the servers to roll back, newest batch first; servers that failed have undone themselves.
 
-    Stopped by the rule: scope `server` undoes what was cancelled half-way, `fleet` what had succeeded as well.
+    Stopped by the rule: scope `server` undoes what was left half-way, `fleet` what had succeeded as well.
     Aborted: everything that started, or nothing, as the operator said.
     """
     wanted = _statuses_to_undo(scope=scope, stopped=stopped, abort=abort)
@@ -27,15 +30,6 @@ def servers_to_undo(
         if group:
             groups.append(group)
     return groups
-
-
-def unreached_by_undo(
-    results: Mapping[str, ServerResult], *, scope: str, stopped: bool, abort: AbortRequest | None
-) -> list[str]:
-    """Return the servers that would have to be undone, but whose agent is away."""
-    if not _statuses_to_undo(scope=scope, stopped=stopped, abort=abort):
-        return []
-    return [server for server, result in results.items() if result.status is ServerStatus.UNKNOWN]
 
 
 def undone_result(result: ServerResult, undo: ServerResult) -> ServerResult:
@@ -68,20 +62,17 @@ def _statuses_to_undo(
     *, scope: str, stopped: bool, abort: AbortRequest | None
 ) -> frozenset[ServerStatus]:
     if abort is not None:
-        everything = {ServerStatus.SUCCEEDED, ServerStatus.CANCELLED, ServerStatus.FAILED}
-        return frozenset(everything if abort.rollback else ())
+        everything = _HALF_WAY | {ServerStatus.SUCCEEDED, ServerStatus.FAILED}
+        return everything if abort.rollback else frozenset()
     if not stopped or scope == "none":
         return frozenset()
     fleet = {ServerStatus.SUCCEEDED} if scope == "fleet" else set()
-    return frozenset({ServerStatus.CANCELLED} | fleet)
+    return _HALF_WAY | fleet
 
 
 def _needs_undo(result: ServerResult | None, wanted: frozenset[ServerStatus]) -> bool:
     if result is None or result.status not in wanted:
         return False
-    touched = (
-        result.status is ServerStatus.SUCCEEDED
-        or bool(result.steps_executed)
-        or result.outputs_truncated
-    )
+    touched = bool(result.steps_executed) or result.outputs_truncated
+    touched = touched or result.status in (ServerStatus.SUCCEEDED, ServerStatus.UNKNOWN)
     return touched and not (result.rolled_back or result.rollback_failed)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from temporalio.service import RPCError, RPCStatusCode
 
-from kitsune.errors import KitsuneError, NotFound, ServerUnavailable
+from kitsune.errors import BadQuery, KitsuneError, NotFound, ServerUnavailable
 
 #: What a call ends with when Temporal is away or does not answer in time.
 AWAY = frozenset(
@@ -62,7 +62,7 @@ def connect_trouble(text: str, *, address: str) -> ServerUnavailable:
     )
 
 
-def call_trouble(
+def call_trouble(  # noqa: PLR0911 - one return for each kind of trouble
     error: RPCError, *, address: str, namespace: str, rollout_id: str | None = None
 ) -> KitsuneError:
     """Return what a failed call means; `rollout_id` is the rollout that it was about."""
@@ -87,6 +87,8 @@ def call_trouble(
         return ServerUnavailable(f"{where} has stopped answering ({text})")
     if error.status is RPCStatusCode.RESOURCE_EXHAUSTED:
         return ServerUnavailable(f"{where} is too busy just now ({text})")
+    if error.status is RPCStatusCode.INVALID_ARGUMENT:
+        return BadQuery(f"{where} does not understand: {text}")
     return KitsuneError(f"{where} refuses: {text} ({error.status.name})")
 
 

@@ -32,6 +32,7 @@ class HandlerBench:
         attempt: How often the step was executed.
         log_lines: What the handler logged, formatted.
         reports: What it showed as live progress.
+        left: The outputs that it left when it was ended by a timeout.
         processes: Process ids that it had recorded.
         operation_id: What names the step; both benches of one name and state folder share their undo record.
     """
@@ -57,6 +58,7 @@ class HandlerBench:
         self.attempt = 0
         self.log_lines: list[str] = []
         self.reports: list[dict[str, Any]] = []
+        self.left: dict[str, Any] = {}
         self.processes: list[int] = []
         self._rollout_id, self._server_id, self._step_name = rollout_id, server_id, step_name
         self._handler = handler
@@ -136,6 +138,7 @@ class HandlerBench:
             spool=spool,
             undo=self._store.keeper(operation_id),
             log=logging.LoggerAdapter(_listening_logger(self.log_lines), {}),
+            leave_outputs=self.left.update,
             report=lambda details: self.reports.append(json.loads(json.dumps(dict(details)))),
             record_process=self._record_process,
         )

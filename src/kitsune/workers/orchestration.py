@@ -10,18 +10,19 @@ from kitsune.activities.orchestrator import OrchestratorActivities
 from kitsune.handlers.registry import HandlerRegistry
 from kitsune.names import ORCHESTRATOR_QUEUE
 from kitsune.version import __version__
+from kitsune.workers.conversion import tolerant
 from kitsune.workers.sandbox import make_workflow_runner
 from kitsune.workflows.orchestration import OrchestrationWorkflow
 
-#: Every rollout keeps one activity open that watches its servers.
-_ACTIVITIES_AT_ONCE = 1000
+#: Every rollout keeps one activity open that watches its servers, and one per server that it waits for.
+_ACTIVITIES_AT_ONCE = 10_000
 _GRACE = timedelta(seconds=5)
 
 
 def make_orchestration_worker(client: Client, registry: HandlerRegistry) -> Worker:
     """Return the worker that runs OrchestrationWorkflow."""
     return Worker(
-        client,
+        tolerant(client),
         task_queue=ORCHESTRATOR_QUEUE,
         workflows=[OrchestrationWorkflow],
         activities=OrchestratorActivities(client, registry).all,

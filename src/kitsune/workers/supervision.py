@@ -16,6 +16,8 @@ from temporalio.worker import Worker
 _ASK_EVERY = 5.0
 _ASK_FOR = timedelta(seconds=4)
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
+#: A worker that has run for so long was well: its next end is its first again.
+_HEALTHY_AFTER = 60.0
 
 logger = logging.getLogger("kitsune.worker")
 
@@ -39,18 +41,22 @@ async def keep_working(
     """
     address = client.service_client.config.target_host
     async with _watch_contact(client, address=address, ready_file=ready_file):
-        for pause in _pauses():
+        clock = asyncio.get_running_loop().time
+        pauses, began = _pauses(), clock()
+        while not stop.is_set():
             try:
                 async with make_worker():
                     logger.info("ready: %s on %s", doing, address)
                     await stop.wait()
                     logger.info("stopping: %s", doing)
             except RuntimeError as error:  # what the SDK raises for a worker that cannot go on
+                if clock() - began > _HEALTHY_AFTER:
+                    pauses = _pauses()
+                pause = next(pauses)
                 logger.error("the worker broke (%s): starting it again in %.0f s", error, pause)  # noqa: TRY400 - one clear line
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), pause)
-            if stop.is_set():
-                break
+                began = clock()
     logger.info("stopped: %s", doing)
 
 

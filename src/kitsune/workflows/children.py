@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from temporalio import workflow
+from temporalio import exceptions, workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import (
     ActivityError,
@@ -35,12 +35,17 @@ from kitsune.models.requests import (
     WatchRequest,
 )
 from kitsune.models.results import ServerResult, ServerStatus
+from kitsune.rollout.bounds import shorten
 from kitsune.workflows.state import RolloutState
 
 #: The orchestrator's own activities: short ones, and those that wait (they heartbeat).
 _SHORT = timedelta(seconds=30)
+#: Holds a server where nobody was there to find out who does.
+_SOMEBODY = "of another plan"
 _FOR_EVER = timedelta(days=3650)
 _HEARTBEAT = timedelta(seconds=45)
+#: Pause where a server that had looked away was back by the time it was looked at again.
+_LOOK_AGAIN = timedelta(seconds=5)
 _SERVER_FAILURES = frozenset(
     {names.FAILURE_SERVER_FAILED, names.FAILURE_SERVER_CANCELLED, names.FAILURE_ROLLBACK_FAILED}
 )
@@ -59,7 +64,7 @@ class Children:
     """The child workflows of one orchestration; at most one per server, under the server's own id."""
 
     state: RolloutState
-    _handles: dict[str, ChildWorkflowHandle[Any, ServerResult]] = field(default_factory=dict)
+    _handles: dict[str, ChildWorkflowHandle[Any, Any]] = field(default_factory=dict)
     _waits: dict[str, ActivityHandle[HolderReport]] = field(default_factory=dict)
     _cancelled: set[str] = field(default_factory=set)
     _watch: "asyncio.Task[None] | None" = None
@@ -115,11 +120,22 @@ class Children:
         if yields_to_stop and self._must_cancel():
             self._cancel(server)
         try:
-            return await handle
+            result = await _end_of(handle)
         except ChildWorkflowError as error:
-            return self._result_of(error, server)
+            result = self._result_of(error, server)
+        except ValueError as error:
+            result = _bare(
+                server, ServerStatus.UNKNOWN, f"its local worker answered nonsense: {error}"
+            )
         finally:
             del self._handles[server]
+        return result.model_copy(
+            update={
+                "server_id": server,
+                "success": result.success and result.status is ServerStatus.SUCCEEDED,
+                "error": shorten(result.error),
+            }
+        )
 
     def _must_cancel(self) -> bool:
         cancels = (
@@ -129,7 +145,7 @@ class Children:
 
     async def _start(
         self, kind: str, server: str, *, yields_to_stop: bool
-    ) -> ChildWorkflowHandle[Any, ServerResult]:
+    ) -> ChildWorkflowHandle[Any, Any]:
         deadline = workflow.now() + self.state.plan.busy.timeout
         while True:
             async with self._starting:
@@ -145,14 +161,13 @@ class Children:
 
     async def _start_child(
         self, kind: str, request: ServerRequest
-    ) -> ChildWorkflowHandle[Any, ServerResult]:
+    ) -> ChildWorkflowHandle[Any, Any]:
         verb = "roll back" if kind == names.SERVER_ROLLBACK_WORKFLOW else "run"
         return await workflow.start_child_workflow(
             kind,
             request,
             id=names.server_execution_id(request.server_id),
             task_queue=request.server_id,
-            result_type=ServerResult,
             cancellation_type=ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
             parent_close_policy=ParentClosePolicy.REQUEST_CANCEL,
             static_summary=f"{verb} {self.state.plan.name} on {request.server_id}"[:200],
@@ -184,6 +199,8 @@ class Children:
             HolderRequest(server_id=server, timeout=timeout),
             result_type=HolderReport,
             start_to_close_timeout=timeout + _SHORT,
+            schedule_to_close_timeout=timeout
+            + _SHORT,  # not longer because an orchestrator restarted
             heartbeat_timeout=_HEARTBEAT,
             cancellation_type=ActivityCancellationType.TRY_CANCEL,
             summary=f"wait until {server} is free"[:200],
@@ -195,6 +212,8 @@ class Children:
         except ActivityError as error:
             if isinstance(error.cause, CancelledError):
                 raise StoppedMeanwhile from error
+            if isinstance(error.cause, exceptions.TimeoutError):
+                return _SOMEBODY
             raise
         finally:
             self._waits.pop(server, None)
@@ -207,7 +226,6 @@ class Children:
                 names.WATCH_SERVERS,
                 WatchRequest(
                     rollout_id=self.state.rollout_id,
-                    run_id=self.state.run_id,
                     timeout=self.state.plan.unreachable.timeout,
                 ),
                 result_type=WatchReport,
@@ -218,25 +236,40 @@ class Children:
                 summary="watch the servers in flight",
             )
             lost = [away for away in report.away if away.server_id in self._handles]
-            await asyncio.gather(*(self._give_up(away) for away in lost))
+            closed = await asyncio.gather(*(self._give_up(away) for away in lost))
+            if not any(closed):
+                await workflow.sleep(_LOOK_AGAIN)
 
-    async def _give_up(self, away: AwayServer) -> None:
+    async def _give_up(self, away: AwayServer) -> bool:
         self.state.away[away.server_id] = away
-        await workflow.execute_activity(
+        closed: bool = await workflow.execute_activity(
             names.TERMINATE_SERVER,
             TerminateRequest(
                 server_id=away.server_id,
                 rollout_id=self.state.rollout_id,
+                since=away.since,
+                failing=away.failing,
                 reason=f"given up by rollout {self.state.rollout_id}: {away.detail}",
             ),
+            result_type=bool,
             start_to_close_timeout=_SHORT,
             summary=f"give up {away.server_id}"[:200],
         )
+        if not closed:
+            self.state.away.pop(away.server_id, None)
+        return closed
 
     def _result_of(self, error: ChildWorkflowError, server: str) -> ServerResult:
         cause = error.cause
         if isinstance(cause, ApplicationError) and cause.type in _SERVER_FAILURES and cause.details:
-            return ServerResult.model_validate(cause.details[0])
+            try:
+                return ServerResult.model_validate(cause.details[0])
+            except ValueError:
+                return _bare(
+                    server,
+                    ServerStatus.UNKNOWN,
+                    f"it failed, with nonsense for details: {cause.message}",
+                )
         away = self.state.away.get(server)
         if away is not None and isinstance(cause, TerminatedError):
             status = ServerStatus.UNKNOWN if away.step_started else ServerStatus.UNREACHABLE
@@ -245,6 +278,14 @@ class Children:
             return _bare(server, ServerStatus.CANCELLED, "cancelled before its first step")
         seen = f"{type(cause).__name__}: {cause}" if cause else str(error)
         return _bare(server, ServerStatus.UNKNOWN, f"its workflow was ended from outside ({seen})")
+
+
+async def _end_of(handle: ChildWorkflowHandle[Any, Any]) -> ServerResult:
+    """Return what a child returns; its success must be one."""
+    result = ServerResult.model_validate(await handle)  # not by the SDK: nonsense would wedge us
+    if result.status is not ServerStatus.SUCCEEDED and not result.rolled_back:
+        raise ValueError(f"a success that is none: {result!r:.200}")
+    return result
 
 
 def _bare(server: str, status: ServerStatus, error: str) -> ServerResult:

@@ -17,11 +17,14 @@ from kitsune.models.results import (
     InvalidPlanDetails,
     RolloutResult,
     RolloutStatus,
+    ServerResult,
     ServerStatus,
     json_of,
 )
+from kitsune.rollout.aborts import merged_aborts, read_abort
 from kitsune.rollout.batches import Batch
 from kitsune.rollout.bounds import fit_rollout_result
+from kitsune.rollout.targets import undone_result
 from kitsune.rollout.verdict import sentence_of, summarize
 from kitsune.workflows.children import Children, ServerTaken, StoppedMeanwhile
 from kitsune.workflows.preflight import Preflight
@@ -32,6 +35,7 @@ from kitsune.workflows.undoing import Undoing
 #: Problems named in the failure's message; all of them are in its details.
 _PROBLEMS_IN_MESSAGE = 50
 _VALIDATION = timedelta(seconds=30)
+_RESERVED_ID = "the workflow id {!r} is one that holds a server: start the rollout under another id"
 
 
 @workflow.defn(name=names.ORCHESTRATION_WORKFLOW)
@@ -72,30 +76,32 @@ class OrchestrationWorkflow:
         )
 
     @workflow.update(name=names.ABORT)
-    async def abort(self, request: AbortRequest | None = None) -> str:
+    async def abort(self, request: Any = None) -> str:
         """Start nothing more and cancel what runs; a second call changes nothing but may add the rollback."""
-        return self._abort(request or AbortRequest())
+        return self._abort(read_abort(request))
 
     @workflow.signal(name=names.ABORT)
-    def abort_signal(self, request: AbortRequest | None = None) -> None:
+    def abort_signal(self, request: Any = None) -> None:
         """Do the same as the update, for the plain `temporal` command."""
-        self._abort(request or AbortRequest())
+        self._abort(read_abort(request))
 
     def _abort(self, request: AbortRequest) -> str:
         state = self._state
         if state is None:
-            self._early_abort = self._early_abort or request
+            self._early_abort = merged_aborts(self._early_abort, request)
             return "aborted"
-        if state.abort is not None:
-            if request.rollback and not state.abort.rollback and state.phase is not Phase.DONE:
-                state.abort = state.abort.model_copy(update={"rollback": True})
-            return "already aborted"
         if state.phase is Phase.DONE:
             return "already over"
+        if state.abort is not None:
+            state.abort = merged_aborts(state.abort, request)
+            return "already aborted"
+        if state.phase is Phase.ROLLING_BACK and not request.rollback:
+            return "already rolling back, which goes on"
         state.abort = request
         why = f": {request.reason}" if request.reason else ""
         state.ledger.stop(f"aborted by {request.actor}{why}")
-        self._obey_stop()
+        if state.phase is not Phase.ROLLING_BACK:
+            self._obey_stop()
         return "aborted"
 
     def _obey_stop(self) -> None:
@@ -138,6 +144,8 @@ class OrchestrationWorkflow:
         if report.problems:
             raise _refusal(report.problems)
         info = workflow.info()
+        if info.workflow_id.startswith(names.server_execution_id("")):
+            raise _refusal([Problem(message=_RESERVED_ID.format(info.workflow_id))])
         self._state = RolloutState(
             plan=Plan.model_validate(arguments[0]),
             rollout_id=info.workflow_id,
@@ -168,13 +176,20 @@ class OrchestrationWorkflow:
 
     def _note_bug(self, task: "asyncio.Task[None]") -> None:
         """Let a bug of ours fail the workflow task, loudly and mendably, instead of hanging the rollout."""
-        if not task.cancelled() and task.exception() is not None:
-            self._broken = self._broken or task.exception()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            bug = RuntimeError(
+                f"a bug in Kitsune: {error!r}"
+            )  # never a failure of the workflow itself
+            bug.__cause__ = error
+            self._broken = self._broken or bug
 
     async def _run_server(self, server: str) -> None:
         state, children, _ = self._parts()
         try:
-            state.end_server(await children.execute(server))
+            result = await children.execute(server)
+            if result.status is ServerStatus.CANCELLED and not state.stopped:
+                result = await self._cancelled_from_outside(result)
+            state.end_server(result)
         except ServerTaken as taken:
             state.end_without_work(server, ServerStatus.FAILED, str(taken))
         except StoppedMeanwhile:
@@ -184,6 +199,19 @@ class OrchestrationWorkflow:
         if state.stopped:
             state.phase = Phase.STOPPING
             self._obey_stop()
+
+    async def _cancelled_from_outside(self, result: ServerResult) -> ServerResult:
+        """Return the result of a server that somebody cancelled on its own: failed, and undone like one."""
+        state, children, _ = self._parts()
+        error = "its workflow was cancelled, not by this rollout"
+        result = result.model_copy(update={"status": ServerStatus.FAILED, "error": error})
+        if state.plan.rollback.scope == "none" or not result.steps_executed:
+            return result
+        state.results[result.server_id] = result  # what is known to have begun there
+        try:
+            return undone_result(result, await children.roll_back(result.server_id))
+        except ServerTaken as taken:
+            return result.model_copy(update={"rollback_failed": True, "error": f"{error}; {taken}"})
 
     async def _wait_after(self, batch: Batch) -> None:
         state, _, _ = self._parts()

@@ -1,9 +1,10 @@
 """Asking servers whether they are there and can run the plan, before anything is touched."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from temporalio import exceptions, workflow
 from temporalio.common import RetryPolicy
@@ -15,7 +16,7 @@ from kitsune.models.requests import PreflightReport, PreflightRequest
 from kitsune.models.results import ServerStatus
 from kitsune.workflows.state import RolloutState
 
-#: How long one question may wait to be picked up.
+#: How long a server that may be left out has for picking the question up.
 _ASK_FOR = timedelta(seconds=10)
 #: How long a server may take to answer once it has picked the question up.
 _ANSWER_WITHIN = timedelta(seconds=30)
@@ -34,24 +35,25 @@ class Preflight:
     state: RolloutState
     problems: list[Problem] = field(default_factory=list)
     missing: dict[str, list[str]] = field(default_factory=dict)
-    _asking: dict[str, ActivityHandle[PreflightReport]] = field(default_factory=dict)
+    found: dict[Problem, list[str]] = field(default_factory=dict)
+    _asking: dict[str, ActivityHandle[Any]] = field(default_factory=dict)
 
     async def ask_all(self) -> list[Problem]:
         """Ask every server, with the steps; return why the plan is refused, if it is."""
         await self._ask(self.state.plan.servers, with_steps=True)
-        for step_type, lacking in sorted(self.missing.items()):
-            servers = [server for server in self.state.plan.servers if server in lacking]
-            shown = ", ".join(servers[:_SERVERS_NAMED])
-            if len(servers) > _SERVERS_NAMED:
-                shown += f" and {len(servers) - _SERVERS_NAMED} more"
+        for step_type, servers in sorted(self.missing.items()):
             index = next(step.index for step in self.state.steps if step.type == step_type)
             self.problems.append(
                 Problem(
                     path=f"steps[{index}].type",
                     value=repr(step_type),
-                    message=f"unknown step type {step_type!r} on {shown}: install its handler there, or use one that is known",
+                    message=f"unknown step type {step_type!r} on {self._named(servers)}: "
+                    "install its handler there, or use one that is known",
                 )
             )
+        for problem, servers in self.found.items():
+            text = f"on {self._named(servers)}: {problem.message}"
+            self.problems.append(problem.model_copy(update={"message": text}))
         return self.problems
 
     async def ask_again(self, servers: Sequence[str]) -> None:
@@ -76,23 +78,24 @@ class Preflight:
         )
 
     async def _settle(self, server: str, gate: asyncio.Semaphore, *, with_steps: bool) -> None:
-        """Ask one server until it answers or its time is up."""
+        """Ask one server until it answers or its time is up; a question waits for an agent that comes back."""
         policy = self.state.plan.unreachable
         patience = policy.timeout if policy.policy == "fail" else min(policy.timeout, _ASK_FOR)
-        deadline = workflow.now() + patience
         async with gate:
+            deadline = workflow.now() + patience
+            left, silence = patience, "it was never asked"
             while self.state.abort is None:
-                silence = await self._ask_once(
-                    server, within=min(_ASK_FOR, deadline - workflow.now()), with_steps=with_steps
-                )
-                if silence is None:
+                seen = await self._ask_once(server, within=left, with_steps=with_steps)
+                if seen is None:
                     self.state.asked_at[server] = workflow.now()
                     return
-                if workflow.now() + _PAUSE >= deadline:
-                    if self.state.abort is None:
-                        self._give_up(server, silence)
-                    return
+                silence = seen
+                left = deadline - workflow.now() - _PAUSE
+                if left < _PAUSE:
+                    break
                 await workflow.sleep(_PAUSE)
+        if self.state.abort is None:
+            self._give_up(server, silence)
 
     async def _ask_once(self, server: str, *, within: timedelta, with_steps: bool) -> str | None:
         """Ask once; return None for an answer, else what was seen instead."""
@@ -105,7 +108,6 @@ class Preflight:
             names.PREFLIGHT,
             request,
             task_queue=server,
-            result_type=PreflightReport,
             schedule_to_start_timeout=within,
             start_to_close_timeout=_ANSWER_WITHIN,
             retry_policy=RetryPolicy(maximum_attempts=1),
@@ -114,9 +116,11 @@ class Preflight:
         )
         self._asking[server] = handle
         try:
-            report = await handle
+            report = PreflightReport.model_validate(await handle)
         except exceptions.ActivityError as error:
             return self._silence(server, error)
+        except ValueError:
+            return "its local worker answered nonsense: is it one of Kitsune's?"
         finally:
             self._asking.pop(server, None)
         self._note(server, report)
@@ -142,10 +146,13 @@ class Preflight:
         for step_type in report.missing_types:
             self.missing.setdefault(step_type, []).append(server)
         for problem in report.problems:
-            text = f"on {server}: {problem.message}"
-            if problem.path and any(known.path == problem.path for known in self.problems):
-                continue  # the same step is wrong on every server: say it once
-            self.problems.append(problem.model_copy(update={"message": text}))
+            self.found.setdefault(problem, []).append(server)
+
+    def _named(self, servers: Collection[str]) -> str:
+        """Return servers in the plan's order, the first few by name."""
+        ordered = [server for server in self.state.plan.servers if server in servers]
+        more = len(ordered) - _SERVERS_NAMED
+        return ", ".join(ordered[:_SERVERS_NAMED]) + (f" and {more} more" if more > 0 else "")
 
     def _give_up(self, server: str, silence: str) -> None:
         policy = self.state.plan.unreachable

@@ -26,7 +26,9 @@ class ServerRollbackWorkflow:
         workflow.set_current_details(
             f"**{request.server_id}**: rolling back `{request.rollout_id}`"
         )
-        outcomes = await undo_steps(request, [_before(step) for step in request.steps])
+        outcomes = await undo_steps(
+            request, [_before(step, begun=step.index in request.begun) for step in request.steps]
+        )
         undo = how_undone(outcomes)
         result = ServerResult(
             server_id=request.server_id,
@@ -50,5 +52,7 @@ class ServerRollbackWorkflow:
         return result
 
 
-def _before(step: ResolvedStep) -> StepOutcome:
-    return StepOutcome(name=step.name, success=True, type=step.type, index=step.index)
+def _before(step: ResolvedStep, *, begun: bool) -> StepOutcome:
+    return StepOutcome(
+        name=step.name, success=True, type=step.type, index=step.index, executions=int(begun)
+    )

@@ -63,7 +63,17 @@ class RolloutState:
             undo_on_failure=self.plan.rollback.scope != "none",
             result_limit=server_result_limit(len(self.plan.servers)),
             output_limit=step_output_limit(len(self.steps)),
+            begun=self._begun(server_id),
         )
+
+    def _begun(self, server_id: str) -> list[int]:
+        """Return the steps that are known to have begun on a server, by index."""
+        result = self.results.get(server_id)
+        if result is None:
+            return []
+        if result.status is ServerStatus.SUCCEEDED:
+            return [step.index for step in self.steps]
+        return [step.index for step in result.steps_executed if step.executions]
 
     def end_server(self, result: ServerResult) -> None:
         """Note how a server ended."""

@@ -11,7 +11,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, CancelledErro
 from temporalio.workflow import ActivityCancellationType, ActivityHandle
 
 from kitsune import names
-from kitsune.models.durations import format_duration, parse_duration
+from kitsune.models.durations import LONGEST, format_duration, parse_duration
 from kitsune.models.requests import ResolvedStep, ServerRequest, StepRequest, UndoOutcome
 from kitsune.models.results import StepOutcome
 
@@ -21,7 +21,6 @@ _SLACK = timedelta(minutes=10)
 _USUAL_EXECUTIONS = 3
 #: How long an operation may be handed out again because agents or networks were lost.
 _DELIVERIES = timedelta(days=1)
-#: Executions that undoing a step may take at most, whatever the plan says of executing it.
 _CANCELLED = "cancelled while it ran"
 
 
@@ -38,7 +37,8 @@ async def run_step(request: ServerRequest, step: ResolvedStep) -> StepOutcome:
     try:
         outcome: StepOutcome = await _end_of(handle, cancel=True)
     except ActivityError as error:
-        outcome = _outcome_of(error, step)
+        cancelled = workflow.cancellation_reason() is not None
+        outcome = _outcome_of(error, step, cancelled=cancelled)
     return outcome.model_copy(
         update={
             "started_at": outcome.started_at or started_at,
@@ -60,17 +60,23 @@ async def _undo(request: ServerRequest, outcome: StepOutcome) -> StepOutcome:
     step = request.steps[outcome.index]
     if step.type == names.STEP_SLEEP:
         return outcome.model_copy(update={"undone": "nothingToUndo"})
-    handle = _start(names.ROLLBACK_STEP, request, step, result_type=UndoOutcome)
+    begun = outcome.executions > 0
+    handle = _start(names.ROLLBACK_STEP, request, step, result_type=UndoOutcome, begun=begun)
     try:
         report: UndoOutcome = await _end_of(handle, cancel=False)
     except ActivityError as error:
-        failed = _outcome_of(error, step)
+        failed = _outcome_of(error, step, cancelled=False)
         return outcome.model_copy(update={"undone": "rollbackFailed", "undo_error": failed.error})
     return outcome.model_copy(update={"undone": report.undone})
 
 
 def _start(
-    activity: str, request: ServerRequest, step: ResolvedStep, *, result_type: type
+    activity: str,
+    request: ServerRequest,
+    step: ResolvedStep,
+    *,
+    result_type: type,
+    begun: bool = False,
 ) -> ActivityHandle[Any]:
     executions = step.maximum_attempts or _USUAL_EXECUTIONS
     once = step.timeout + _SLACK
@@ -84,11 +90,14 @@ def _start(
             step=step,
             generation=request.generation,
             output_limit=request.output_limit,
+            begun=begun,
         ),
         task_queue=request.server_id,
         result_type=result_type,
         start_to_close_timeout=once,
-        schedule_to_close_timeout=executions * (once + step.maximum_interval) + _DELIVERIES,
+        schedule_to_close_timeout=min(
+            executions * (once + step.maximum_interval) + _DELIVERIES, LONGEST
+        ),
         heartbeat_timeout=request.heartbeat_timeout,
         retry_policy=RetryPolicy(
             initial_interval=step.initial_interval,
@@ -132,7 +141,7 @@ async def _sleep(step: ResolvedStep) -> StepOutcome:
     )
 
 
-def _outcome_of(error: ActivityError, step: ResolvedStep) -> StepOutcome:
+def _outcome_of(error: ActivityError, step: ResolvedStep, *, cancelled: bool) -> StepOutcome:
     cause = error.cause
     if (
         isinstance(cause, ApplicationError)
@@ -140,8 +149,9 @@ def _outcome_of(error: ActivityError, step: ResolvedStep) -> StepOutcome:
         and cause.details
     ):
         return StepOutcome.model_validate(cause.details[0])
-    cancelled = isinstance(cause, CancelledError)
-    text = _CANCELLED if cancelled else _text_of(cause or error)
+    text = _text_of(cause or error)
+    if cancelled:
+        text = _CANCELLED if isinstance(cause, CancelledError) else f"{_CANCELLED} ({text})"
     return StepOutcome(
         name=step.name,
         success=False,
@@ -149,6 +159,7 @@ def _outcome_of(error: ActivityError, step: ResolvedStep) -> StepOutcome:
         type=step.type,
         index=step.index,
         status="cancelled" if cancelled else "failed",
+        executions=0,  # as far as anybody knows
     )
 
 

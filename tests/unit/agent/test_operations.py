@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -221,6 +222,81 @@ async def test_a_journal_that_cannot_be_written_means_that_nothing_is_done(tmp_p
     with pytest.raises(JournalUnavailable, match="cannot be written"):
         await OperationRunner(journal).run(OPERATION, work(handler))
     assert handler.attempts == []
+
+
+async def test_an_end_that_cannot_be_recorded_is_told_as_it_was_and_not_repeated(journal):
+    handler = Handler({"answer": 42})
+    runner = OperationRunner(FullDisk(journal))
+    first = await runner.run(OPERATION, work(handler))
+    again = await runner.run(OPERATION, work(handler))
+    assert first.outcome.success
+    assert first == again
+    assert handler.attempts == [1]
+
+
+class FullDisk:
+    """A journal whose disk fills up while a step runs."""
+
+    def __init__(self, journal):
+        self._journal = journal
+
+    def __getattr__(self, name):
+        return getattr(self._journal, name)
+
+    async def end(self, *_args, **_keys):
+        raise JournalUnavailable("the journal cannot be written: disk full")
+
+
+async def test_what_still_runs_for_another_rollout_is_ended_first(journal):
+    lost, ours = Handler("wait"), Handler({})
+    runner = OperationRunner(journal)
+    other = replace(OPERATION, run_id="run-0")
+    caller = asyncio.create_task(runner.run(other, work(lost)))
+    await lost.started.wait()
+    caller.cancel()
+    assert (await runner.run(OPERATION, work(ours))).outcome.success
+    assert (await runner.run(other, work(lost))).outcome.status == "cancelled"
+    assert lost.attempts == [1]
+
+
+async def test_a_step_that_was_rolled_back_since_is_not_reported_as_done(journal):
+    handler = Handler({})
+    runner = OperationRunner(journal)
+    await runner.run(OPERATION, work(handler))
+    await journal.mark_undone(OPERATION.id)
+    verdict = await runner.run(OPERATION, work(handler))
+    assert verdict.final
+    assert not verdict.outcome.success
+    assert "rolled back since" in verdict.outcome.error
+
+
+async def test_a_journal_that_was_removed_under_the_agent_is_no_journal(tmp_path):
+    journal = Journal(tmp_path / "journal.sqlite")
+    await journal.begin(OPERATION, boot_id="b")
+    (tmp_path / "journal.sqlite").unlink()
+    with pytest.raises(JournalUnavailable):
+        await journal.check()
+
+
+async def test_what_a_step_had_to_show_survives_its_timeout(journal):
+    handler = Handler("wait")
+    left = {"stdout": {"text": "half way"}}
+    verdict = await OperationRunner(journal).run(
+        OPERATION, replace(work(handler, timeout=0.05), left=left)
+    )
+    assert verdict.outcome.outputs == left
+    assert (await journal.find(OPERATION.id)).outcome.outputs == left
+
+
+async def test_a_new_agent_ends_what_the_dead_one_left_running(journal):
+    orphan = subprocess.Popen(
+        [sys.executable, "-c", "import time; time.sleep(60)"],
+        env={**os.environ, ENV_OPERATION: OPERATION.id},
+        start_new_session=True,
+    )
+    await die_in_the_middle(journal, pid=orphan.pid, pid_start=process_start_time(orphan.pid))
+    assert await OperationRunner(journal).end_leftovers() == 1
+    assert orphan.wait(timeout=10) != 0
 
 
 async def test_what_is_recorded_survives_the_process(tmp_path):

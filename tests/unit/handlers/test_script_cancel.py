@@ -34,7 +34,7 @@ class Running:
     """A script that runs in a task."""
 
     def __init__(self, folder, *, record_process=None, **written):
-        self.reports = []
+        self.reports, self.left = [], {}
         self.pids = folder / "pids"
         self.ctx = StepContext(
             rollout_id="rollout-1",
@@ -47,6 +47,7 @@ class Running:
             undo=None,  # a script keeps nothing
             log=logging.LoggerAdapter(logging.getLogger("test")),
             report=self.reports.append,
+            leave_outputs=self.left.update,
             **({"record_process": record_process} if record_process else {}),
         )
         params = ScriptParams.model_validate({"env": {"PIDS": str(self.pids)}} | written)
@@ -125,27 +126,14 @@ async def test_a_script_may_clean_up_within_its_grace(start):
     assert script.alive() == []
 
 
-async def test_what_was_printed_so_far_is_reported_last(start):
+async def test_what_was_printed_so_far_is_left_as_outputs(start):
     script = start(inline=STUBBORN, killGrace=0)
     await script.until_started(4)
     script.task.cancel()
     await script.end()
-    last = script.reports[-1]
-    assert last["stdout"] == "partial"
-    assert last["stderr"].startswith("warning")
+    assert script.left["stdout"] == {"text": "partial\n", "bytes": 8, "truncated": False}
+    assert script.left["stderr"]["text"].startswith("warning")
     assert (script.ctx.spool / "stdout.log").read_text() == "partial\n"
-
-
-async def test_a_last_report_is_short(start):
-    text = (
-        "awk 'BEGIN { for (i = 0; i < 9000; i++) printf \"漢\" }'; echo $$ > $PIDS; exec sleep 100"
-    )
-    script = start(inline=text)
-    await script.until_started()
-    script.task.cancel()
-    await script.end()
-    assert 2000 < len(script.reports[-1]["stdout"].encode()) <= 2048
-    assert script.reports[-1]["bytes"] == 27_000
 
 
 async def test_a_cancel_while_the_process_is_being_journalled_ends_it(start):
