@@ -14,7 +14,7 @@ from typing import Any
 from temporalio.client import Client
 
 from kitsune import names
-from kitsune.service.local_fleet import LocalFleet
+from kitsune.embedded.local_fleet import LocalFleet
 
 
 def plan_for(servers: tuple[str, ...], folder: Path, run: int) -> dict[str, Any]:

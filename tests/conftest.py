@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from kitsune.service.embedded import EmbeddedServer
+from kitsune.embedded.server import EmbeddedServer
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,8 @@ import pytest
 from temporalio.client import WorkflowFailureError
 
 from kitsune import names
+from kitsune.embedded.local_fleet import LocalFleet
 from kitsune.models.results import RolloutResult
-from kitsune.service.local_fleet import LocalFleet
 from support.bench import connect
 
 pytestmark = pytest.mark.e2e

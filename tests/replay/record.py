@@ -13,8 +13,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from kitsune import names
+from kitsune.embedded.server import EmbeddedServer
 from kitsune.models.requests import AbortRequest
-from kitsune.service.embedded import EmbeddedServer
 from support.bench import Bench, connect, plan_of
 
 FOLDER = Path(__file__).parent / "histories"

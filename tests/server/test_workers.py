@@ -6,8 +6,8 @@ import logging
 import pytest
 
 from kitsune.activities.server import Agent
+from kitsune.embedded.server import EmbeddedServer
 from kitsune.handlers.registry import load_handlers
-from kitsune.service.embedded import EmbeddedServer
 from kitsune.workers.local import make_local_worker
 from kitsune.workers.supervision import keep_working
 from support.bench import Bench, connect, plan_of

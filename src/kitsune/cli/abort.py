@@ -70,7 +70,9 @@ def abort(
 def _agreed(rollout_id: str, *, rollback: bool) -> bool:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return True
-    undo = " and undo what it did" if rollback else ""
+    undo = (
+        " and undo what it did" if rollback else ", leaving servers as they are (--rollback undoes)"
+    )
     return click.confirm(f"Abort {rollout_id}{undo}?", err=True)
 
 

@@ -11,7 +11,7 @@ from kitsune.cli.exits import Exit
 
 if TYPE_CHECKING:
     from kitsune.cli.interrupts import Interrupts
-    from kitsune.service.local_fleet import LocalFleet
+    from kitsune.embedded.local_fleet import LocalFleet
 
 #: The plans name them too.
 SERVERS = tuple(f"server-{number}" for number in range(1, 6))
@@ -32,7 +32,7 @@ def demo(*, keep: bool) -> Exit:
 
     async def play(interrupts: "Interrupts") -> None:
         from kitsune.cli.temporary_folder import temporary_folder
-        from kitsune.service.local_fleet import LocalFleet
+        from kitsune.embedded.local_fleet import LocalFleet
 
         with temporary_folder("demo") as folder:
             fleet = LocalFleet(state=folder.path, servers=SERVERS, ui_port=0, in_memory=True)

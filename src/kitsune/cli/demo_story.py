@@ -9,8 +9,8 @@ from kitsune.cli.console import glyphs, print_line, stdout_console
 from kitsune.cli.exits import MEANINGS, Exit
 
 if TYPE_CHECKING:
-    from kitsune.service.local_fleet import LocalFleet
-    from kitsune.service.local_processes import LocalProcess
+    from kitsune.embedded.local_fleet import LocalFleet
+    from kitsune.embedded.local_processes import LocalProcess
 
 _BROKEN_ON = "server-4"
 #: What `history.txt` says on a server that took release 1.
@@ -85,8 +85,8 @@ class Story:
 
     async def _run(self, *arguments: str, expected: Exit) -> None:
         """Run a command as a person would, on this terminal, and compare its exit code."""
-        from kitsune.service.local_fleet import KITSUNE, client_environment
-        from kitsune.service.local_processes import LocalProcess, clean_environment
+        from kitsune.embedded.local_fleet import KITSUNE, client_environment
+        from kitsune.embedded.local_processes import LocalProcess, clean_environment
 
         line = " ".join(("kitsune", *arguments))
         narrate(f"$ {line}", style="bold cyan")

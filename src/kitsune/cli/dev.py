@@ -13,7 +13,7 @@ from kitsune.cli.console import print_line, stderr_console, stdout_console
 from kitsune.cli.exits import Exit
 
 if TYPE_CHECKING:
-    from kitsune.service.local_fleet import LocalFleet
+    from kitsune.embedded.local_fleet import LocalFleet
 
 DEFAULT_PORT = 7233
 _UI_ABOVE_PORT = 1000
@@ -79,7 +79,7 @@ def dev(
     if headless and ui_port is not None:
         raise click.UsageError("--headless starts no UI: leave out --ui-port")
     from kitsune.cli.interrupts import Interrupts, run_interruptibly
-    from kitsune.service.local_fleet import LocalFleet
+    from kitsune.embedded.local_fleet import LocalFleet
 
     async def serve(interrupts: Interrupts) -> None:
         with _state_folder(state, ephemeral=ephemeral) as folder:
@@ -122,7 +122,7 @@ def _default_state() -> Path:
 
 
 def _choose_ui_port(wanted: int | None, *, port: int) -> int:
-    from kitsune.service.ports import HIGHEST_PORT, why_unusable
+    from kitsune.embedded.ports import HIGHEST_PORT, why_unusable
 
     if wanted is not None:
         return wanted
@@ -182,7 +182,7 @@ def _is_found_by_default(port: int) -> bool:
 
 
 def _write_example(fleet: "LocalFleet") -> Path:
-    from kitsune.service.folder_lock import folder_errors
+    from kitsune.embedded.folder_lock import folder_errors
 
     path = fleet.state / _EXAMPLE_NAME
     with folder_errors(fleet.state):

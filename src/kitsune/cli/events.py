@@ -72,6 +72,8 @@ def events_between(before: Progress | None, after: Progress, *, now: datetime) -
 
 def progress_at_end(last: Progress | None, result: RolloutResult) -> Progress:
     """Return the progress that a result means, so that the last changes become events as well."""
+    if last is not None and last.total == 0:  # it was over before it could be seen
+        last = None
     base = last or Progress(rollout_id=result.rollout_id, name=result.name)
     ends = {server.server_id: _ended(server) for server in result.results}
     if last is None:

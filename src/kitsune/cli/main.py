@@ -88,6 +88,17 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command; a typo gets the nearest one."""
+        from kitsune.models.problems import nearest
+
+        hint = nearest(args[0], COMMANDS) if args and args[0] not in COMMANDS else None
+        if hint and not args[0].startswith("-"):
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {hint!r}?")
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the command list without importing any command, and the exit codes."""
         del ctx

@@ -139,7 +139,8 @@ def _undone(result: RolloutResult, glyphs: Glyphs) -> Iterator[Text]:
     undone = [server.server_id for server in tried if _something_undone(server)]
     untouched = [server.server_id for server in tried if not _something_undone(server)]
     stuck = [server for server in result.results if server.rollback_failed]
-    if not tried and not stuck:
+    left = [server.server_id for server in result.results if _left_half_way(server)]
+    if not tried and not stuck and not left:
         return
     yield Text()
     yield Text("Undone", style="bold")
@@ -148,6 +149,9 @@ def _undone(result: RolloutResult, glyphs: Glyphs) -> Iterator[Text]:
     if untouched:
         names = names_text(untouched, shown=_NAMES_TYPED)
         yield Text(f"  {glyphs.warning} nothing that could be undone: {names}")
+    if left:
+        names = names_text(left, shown=_NAMES_TYPED)
+        yield Text(f"  {glyphs.warning} not undone, left half-way: {names}")
     for server in stuck:
         head = Text().append(f"  {glyphs.failed} ", style="bold red")
         yield head.append(f"rollback failed on {safe(server.server_id)}: see to it by hand")
@@ -159,6 +163,13 @@ def _something_undone(server: ServerResult) -> bool:
     """Return whether a rollback changed anything; steps that cannot be undone leave what they did."""
     steps = server.steps_executed
     return server.rolled_back and (not steps or any(step.undone == "rolledBack" for step in steps))
+
+
+def _left_half_way(server: ServerResult) -> bool:
+    """Return whether a server was cancelled with steps done that nobody has undone."""
+    begun = any(step.executions for step in server.steps_executed)
+    undone = server.rolled_back or server.rollback_failed
+    return server.status is ServerStatus.CANCELLED and begun and not undone
 
 
 def _undo_errors(server: ServerResult) -> Iterator[str]:

@@ -186,7 +186,7 @@ def _start(session: FleetSession, loaded: "Loaded", *, rollout_id: str) -> "Star
 
 _STARTED = {
     "started": "started {rollout_id}",
-    "alreadyRunning": "{rollout_id} is already running with this plan; watching it",
+    "alreadyRunning": "{rollout_id} is already running with this plan; nothing is started",
     "alreadyFinished": "{rollout_id} has already run with this plan; nothing is started",
 }
 

@@ -41,7 +41,7 @@ def servers(output: str, connection: Any) -> Exit:
     if not rows.servers:
         print_line(
             stderr_console(),
-            "no local worker has reported (each does every 30 s): start one with `SERVER_ID=server-1 kitsune local-worker`",
+            "no local worker has reported yet (each does every 30 s, so wait a little after a start): start one with `SERVER_ID=server-1 kitsune local-worker`",
         )
     if rows.servers and rows.orchestrators:
         print_line(stdout_console())
@@ -49,7 +49,7 @@ def servers(output: str, connection: Any) -> Exit:
     if not rows.orchestrators:
         print_line(
             stderr_console(),
-            "no orchestration worker has reported (each does every 30 s): start one with `kitsune orchestration-worker`",
+            "no orchestration worker has reported yet (each does every 30 s, so wait a little after a start): start one with `kitsune orchestration-worker`",
         )
     return Exit.OK
 

@@ -214,6 +214,8 @@ _STYLES = {
 def _servers_text(row: "RolloutRow") -> str:
     total = "" if row.total is None else str(row.total)
     counted = ", ".join(f"{count} {look_of(state).word}" for state, count in in_order(row.counts))
+    if row.rollback_failed:
+        counted += f", {row.rollback_failed} rollback failed"
     return f"{total}: {counted}" if total and counted else total or counted
 
 
@@ -225,6 +227,7 @@ def _row_json(row: "RolloutRow") -> dict[str, Any]:
         "open": row.open,
         "total": row.total,
         "counts": row.counts,
+        "rollbackFailed": row.rollback_failed,
         "startedAt": stamp(row.started_at),
         "endedAt": stamp(row.ended_at) if row.ended_at else None,
     }

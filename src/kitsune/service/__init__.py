@@ -1,1 +1,1 @@
-"""What needs a Temporal client or server: the connection, the fleet facade, the embedded server."""
+"""What needs a Temporal client: the connection, and the facade over rollouts."""

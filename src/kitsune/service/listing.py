@@ -33,6 +33,7 @@ class RolloutRow:
 
     Attributes:
         state: What the rollout says of itself (a phase or a status), else what Temporal says of its workflow.
+        rollback_failed: Servers on which a rollback failed.
         counts: Servers by state when the rollout last said; may be empty.
         total: Servers of the plan, or None where the rollout has not said.
     """
@@ -42,6 +43,7 @@ class RolloutRow:
     state: str
     open: bool
     counts: dict[str, int]
+    rollback_failed: int
     total: int | None
     started_at: datetime
     ended_at: datetime | None
@@ -97,13 +99,14 @@ async def rollout_row(execution: WorkflowExecution) -> RolloutRow:
     memo = (await execution.memo()).get(names.MEMO_ROLLOUT)
     said: dict[str, Any] = memo if isinstance(memo, dict) else {}
     closed = _CLOSED.get(execution.status) if execution.status else None
-    counts, total = said.get("counts"), said.get("total")
+    counts, total, stuck = said.get("counts"), said.get("total"), said.get("rollbackFailed")
     return RolloutRow(
         rollout_id=execution.id,
         name=str(said.get("name") or ""),
         state=_state(str(said.get("state") or ""), closed),
         open=closed is None,
         counts=counts if isinstance(counts, dict) else {},
+        rollback_failed=stuck if isinstance(stuck, int) else 0,
         total=total if isinstance(total, int) else None,
         started_at=execution.start_time,
         ended_at=execution.close_time,

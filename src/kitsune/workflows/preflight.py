@@ -48,7 +48,7 @@ class Preflight:
                     path=f"steps[{index}].type",
                     value=repr(step_type),
                     message=f"unknown step type {step_type!r} on {self._named(servers)}: "
-                    "install its handler there, or use one that is known",
+                    "install its handler there and restart the local worker, or use one that is known",
                 )
             )
         for problem, servers in self.found.items():

@@ -59,6 +59,7 @@ def memo_of(state: RolloutState, *, word: str) -> dict[str, Any]:
             "state": word,
             "total": len(state.plan.servers),
             "counts": dict(counts),
+            "rollbackFailed": sum(1 for found in state.results.values() if found.rollback_failed),
         }
     }
 

@@ -157,3 +157,12 @@ def test_a_rollback_by_the_rollout_is_told_when_it_is_seen(progress_of, after):
         ("a rolling back", after(8)),
         ("a succeeded, rolled back", after(9)),
     ]
+
+
+def test_a_rollout_that_was_over_before_it_could_be_seen_is_told_whole(result_of, ended, noon):
+    result = result_of(ended("a", "failed", error="exit code 1"))
+    texts_told = texts(
+        events_between(None, progress_at_end(Progress(rollout_id="web-1"), result), now=noon)
+    )
+    assert any(text.startswith("a failed") for text in texts_told)
+    assert "()" not in texts_told[0]

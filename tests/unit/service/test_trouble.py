@@ -3,7 +3,7 @@
 import pytest
 from temporalio.service import RPCError, RPCStatusCode
 
-from kitsune.errors import KitsuneError, NotFound, ServerUnavailable
+from kitsune.errors import BadQuery, KitsuneError, NotFound, ServerUnavailable
 from kitsune.service.trouble import call_trouble, connect_trouble, plain_errors
 
 WHERE = {"address": "localhost:7233", "namespace": "prod"}
@@ -45,7 +45,7 @@ def test_a_failed_connection_is_told_in_plain_words(text, meaning):
         (RPCStatusCode.UNAVAILABLE, "tcp", ServerUnavailable, "stopped answering"),
         (RPCStatusCode.DEADLINE_EXCEEDED, "late", ServerUnavailable, "stopped answering"),
         (RPCStatusCode.RESOURCE_EXHAUSTED, "rps", ServerUnavailable, "too busy"),
-        (RPCStatusCode.INVALID_ARGUMENT, "bad\nquery", KitsuneError, "bad query"),
+        (RPCStatusCode.INVALID_ARGUMENT, "bad\nquery", BadQuery, "bad query"),
     ],
 )
 def test_a_failed_call_is_told_in_plain_words(status, text, kind, meaning):

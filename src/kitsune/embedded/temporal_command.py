@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from kitsune.embedded.ports import LOOPBACK
 from kitsune.errors import EmbeddedServerError
-from kitsune.service.ports import LOOPBACK
 
 #: What the server is told beyond its defaults (its "dynamic configuration"); values are JSON.
 #: The flags set one value for all task queues, so the orchestrator's queue has one partition here, not four.

@@ -9,12 +9,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Never, Self
 
+from kitsune.embedded.folder_lock import make_folder
+from kitsune.embedded.local_workers import LocalWorker
+from kitsune.embedded.pollers import unserved_queues
+from kitsune.embedded.server import NAMESPACE, EmbeddedServer
 from kitsune.errors import EmbeddedServerError
 from kitsune.names import ENV_SERVER_ID, ENV_STATE_DIR, ORCHESTRATOR_QUEUE
-from kitsune.service.embedded import NAMESPACE, EmbeddedServer
-from kitsune.service.folder_lock import make_folder
-from kitsune.service.local_workers import LocalWorker
-from kitsune.service.pollers import unserved_queues
 
 #: How our own commands are started; `-P` keeps a folder named kitsune in the working folder out of the way.
 KITSUNE: Final = (sys.executable, "-P", "-m", "kitsune")

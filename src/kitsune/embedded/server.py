@@ -9,9 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final, Self
 
-from kitsune.errors import EmbeddedServerError
-from kitsune.service.folder_lock import FolderLock, make_folder
-from kitsune.service.local_processes import (
+from kitsune.embedded.folder_lock import FolderLock, make_folder
+from kitsune.embedded.local_processes import (
     LocalProcess,
     clean_environment,
     ended_text,
@@ -19,8 +18,9 @@ from kitsune.service.local_processes import (
     open_log,
     read_log,
 )
-from kitsune.service.ports import LOOPBACK, free_port, require_port
-from kitsune.service.temporal_command import server_command
+from kitsune.embedded.ports import LOOPBACK, free_port, require_port
+from kitsune.embedded.temporal_command import server_command
+from kitsune.errors import EmbeddedServerError
 
 #: The namespace that the server makes by itself.
 NAMESPACE: Final = "default"

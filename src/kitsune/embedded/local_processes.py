@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from kitsune.agent.proc import list_processes
+from kitsune.embedded import die_with_parent
 from kitsune.errors import EmbeddedServerError
 from kitsune.names import ENV_SERVER_ID, ENV_STATE_DIR
-from kitsune.service import die_with_parent
 
 #: How long a process may take to end before it is killed.
 GRACE = timedelta(seconds=10)

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from kitsune.embedded import local_processes
+from kitsune.embedded.local_processes import LocalProcess, clean_environment, last_lines, open_log
 from kitsune.errors import EmbeddedServerError
-from kitsune.service import local_processes
-from kitsune.service.local_processes import LocalProcess, clean_environment, last_lines, open_log
 
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); signal.pause()"
 CHILD = "import os, signal; print(os.getpid(), flush=True); signal.pause()"
 PARENT = f"""
 import os, signal, sys
-from kitsune.service.local_processes import LocalProcess
+from kitsune.embedded.local_processes import LocalProcess
 child = LocalProcess("child", [sys.executable, "-c", {CHILD!r}], env=os.environ)
 signal.pause()
 """

@@ -10,10 +10,11 @@ from types import SimpleNamespace
 import pytest
 from temporalio.client import Client
 
+from kitsune.embedded import server as embedded
+from kitsune.embedded import temporal_command
+from kitsune.embedded.folder_lock import FolderLock
+from kitsune.embedded.server import EmbeddedServer
 from kitsune.errors import EmbeddedServerError
-from kitsune.service import embedded, temporal_command
-from kitsune.service.embedded import EmbeddedServer
-from kitsune.service.folder_lock import FolderLock
 
 pytestmark = pytest.mark.server
 
@@ -63,7 +64,7 @@ async def test_a_folder_is_free_only_when_the_server_of_a_killed_process_has_end
         (tmp_path / "temporal.lock").write_text(f"{dead.pid}\n")
         patient = FolderLock(tmp_path / "temporal.lock")
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("kitsune.service.folder_lock._LAST_BREATH", timedelta(0))
+            patch.setattr("kitsune.embedded.folder_lock._LAST_BREATH", timedelta(0))
             with pytest.raises(EmbeddedServerError, match="in use"):
                 await patient.take()
         heir.kill()

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from kitsune.embedded import local_workers
+from kitsune.embedded.local_fleet import LocalFleet
 from kitsune.errors import EmbeddedServerError
-from kitsune.service import local_workers
-from kitsune.service.local_fleet import LocalFleet
 
 pytestmark = pytest.mark.server
 STAND_IN = Path(__file__).parent / "stand_in_worker.py"

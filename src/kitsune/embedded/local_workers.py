@@ -6,14 +6,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO
 
-from kitsune.errors import EmbeddedServerError
-from kitsune.service.local_processes import (
+from kitsune.embedded.local_processes import (
     LocalProcess,
     clean_environment,
     ended_text,
     last_lines,
     open_log,
 )
+from kitsune.errors import EmbeddedServerError
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 #: Seconds after which a worker counts as healthy, so that its next end is its first again.

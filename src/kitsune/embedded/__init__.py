@@ -1,0 +1,1 @@
+"""A whole Kitsune on this machine: Temporal and workers as child processes."""
