@@ -276,6 +276,7 @@ async def test_a_journal_that_was_removed_under_the_agent_is_no_journal(tmp_path
     (tmp_path / "journal.sqlite").unlink()
     with pytest.raises(JournalUnavailable):
         await journal.check()
+    await journal.close()
 
 
 async def test_what_a_step_had_to_show_survives_its_timeout(journal):

@@ -63,10 +63,14 @@ def test_the_wire_form_means_the_same_plan():
     assert Plan.model_validate(json.loads(json.dumps(wire))) == plan
 
 
-@pytest.mark.parametrize("key", ["stepTimeout", "heartbeatTimeout"])
-def test_a_timeout_of_nothing_is_refused(key):
+def test_a_timeout_of_nothing_is_refused():
     with pytest.raises(ValidationError, match="must be longer than 0s"):
-        Plan.model_validate({**PLAN, key: 0})
+        Plan.model_validate({**PLAN, "stepTimeout": 0})
+
+
+def test_a_heartbeat_that_no_agent_can_keep_is_refused():
+    with pytest.raises(ValidationError, match="2s is too short for a heartbeat"):
+        Plan.model_validate({**PLAN, "heartbeatTimeout": 2})
 
 
 @pytest.mark.parametrize("name", ["", " ", "a\nb", "a\x1b[2J", "\u202ea"])

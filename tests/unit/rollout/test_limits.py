@@ -76,7 +76,7 @@ def test_a_plan_within_the_limits_has_no_problem():
         (1001, 1, 1, 1, "1,001 servers are more than one rollout takes (1,000)"),
         (1, 1001, 1, 1, "1,001 steps are more than one plan takes (1,000)"),
         (1, 1, 1_048_577, 1, "the plan has 1,048,577 bytes as JSON, the limit is 1,048,576"),
-        (2000, 1, 1, 20_000, "are 80,000,000 bytes of history; the limit is 33,554,432"),
+        (1000, 1, 1, 20_000, "are 60,000,000 bytes of history; the limit is 28,311,552"),
     ],
 )
 def test_a_plan_beyond_a_limit_is_told_the_figure_and_the_limit(
