@@ -73,9 +73,15 @@ run_in_containers() {
 # --- on this machine --------------------------------------------------------------------------------------------------
 
 end_embedded() {
-    if [[ -n ${dev:-} ]] && kill -TERM "$dev" 2>/dev/null; then
-        wait "$dev" || true
-    fi
+    # A signal may come before `dev` is set, and may get lost while bash becomes kitsune: hence $! and the second try.
+    local started=${dev:-${!:-}} try tenths
+    for try in 1 2; do
+        [[ -n $started ]] && kill -TERM "$started" 2>/dev/null || break
+        for ((tenths = 0; tenths < 150; tenths++)); do
+            kill -0 "$started" 2>/dev/null || break 2
+            sleep 0.1
+        done
+    done
     rm -rf "$work"
 }
 
