@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from temporalio.client import WorkflowFailureError
+from temporalio.service import RPCError
 
 from kitsune import names
 from kitsune.embedded.local_fleet import LocalFleet
@@ -106,6 +107,19 @@ async def test_a_script_whose_agent_died_is_an_honest_failure_and_never_two_copi
     assert (notes(ledger, "START"), notes(ledger, "END")) == (["server-1"], [])
 
 
+async def until_it_sleeps(fleet, server_id):
+    """Wait until Temporal has the first step's result: then its end is in the journal as well."""
+    client = await connect(fleet.address)
+    child = client.get_workflow_handle(names.server_execution_id(server_id))
+    async with asyncio.timeout(60):
+        while True:
+            with contextlib.suppress(RPCError):
+                events = (await child.fetch_history()).events
+                if any(event.HasField("timer_started_event_attributes") for event in events):
+                    return
+            await asyncio.sleep(0.05)
+
+
 async def test_an_agent_that_died_between_steps_does_not_repeat_the_finished_one(fleet, tmp_path):
     ledger, hold = tmp_path / "ledger", tmp_path / "hold"
     sleep = {"name": "wait", "type": "sleep", "params": {"duration": "1s"}}
@@ -113,7 +127,7 @@ async def test_an_agent_that_died_between_steps_does_not_repeat_the_finished_one
     handle = await start(
         fleet, {"servers": ["server-1"], "steps": [first, sleep, {**last, "name": "last"}]}
     )
-    await until(lambda: notes(ledger, "END") == ["server-1"])
+    await until_it_sleeps(fleet, "server-1")
     kill(fleet, "server-1")
     hold.touch()
     result = await handle.result()
