@@ -30,10 +30,9 @@ from kitsune.models.requests import (
     UndoOutcome,
 )
 from kitsune.models.results import StepOutcome, json_of
+from kitsune.rollout.steps import EXECUTIONS_WHERE_IDEMPOTENT
 from kitsune.version import __version__
 
-#: Executions of an idempotent handler where the plan does not say.
-_IDEMPOTENT_EXECUTIONS = 3
 #: How often a running step tells Temporal that it is alive; the SDK sends at most one in two seconds.
 _HEARTBEAT = timedelta(seconds=1)
 
@@ -279,7 +278,7 @@ def _work(
     execute: Callable[[int, Any], Coroutine[Any, Any, Mapping[str, Any]]],
     told: _Told,
 ) -> Work:
-    default = _IDEMPOTENT_EXECUTIONS if handler.idempotent else 1
+    default = EXECUTIONS_WHERE_IDEMPOTENT if handler.idempotent else 1
     return Work(
         execute=execute,
         executions=step.maximum_attempts or default,

@@ -7,9 +7,7 @@ from kitsune.handlers.registry import Handler, HandlerRegistry
 from kitsune.models.findings import known_keys
 from kitsune.models.plan import Plan, Step
 from kitsune.rollout.preview import StepFacts
-
-#: Executions at most where neither the step nor the plan says.
-EXECUTIONS_WHERE_IDEMPOTENT = 3
+from kitsune.rollout.steps import EXECUTIONS_WHERE_IDEMPOTENT
 
 
 def step_facts(plan: Plan, registry: HandlerRegistry) -> list[StepFacts | None]:

@@ -6,6 +6,8 @@ from kitsune.models.plan import Plan, RetryPolicy, Step
 from kitsune.models.requests import ResolvedStep
 from kitsune.rollout.limits import json_size
 
+#: Executions at most of an idempotent handler, where neither the step nor the plan says.
+EXECUTIONS_WHERE_IDEMPOTENT = 3
 _INITIAL_INTERVAL = timedelta(seconds=1)
 _BACKOFF_COEFFICIENT = 2.0
 _MAXIMUM_INTERVAL = timedelta(seconds=60)

@@ -14,11 +14,10 @@ from kitsune import names
 from kitsune.models.durations import LONGEST, format_duration, parse_duration
 from kitsune.models.requests import ResolvedStep, ServerRequest, StepRequest, UndoOutcome
 from kitsune.models.results import StepOutcome
+from kitsune.rollout.steps import EXECUTIONS_WHERE_IDEMPOTENT
 
 #: The agent enforces a step's timeout itself; Temporal's only ends a delivery that nobody watches any more.
 _SLACK = timedelta(minutes=10)
-#: Executions that are reckoned with where only the handler knows their number.
-_USUAL_EXECUTIONS = 3
 #: How long an operation may be handed out again because agents or networks were lost.
 _DELIVERIES = timedelta(days=1)
 _CANCELLED = "cancelled while it ran"
@@ -78,7 +77,7 @@ def _start(
     result_type: type,
     begun: bool = False,
 ) -> ActivityHandle[Any]:
-    executions = step.maximum_attempts or _USUAL_EXECUTIONS
+    executions = step.maximum_attempts or EXECUTIONS_WHERE_IDEMPOTENT
     once = step.timeout + _SLACK
     undoing = "undo " if activity == names.ROLLBACK_STEP else ""
     return workflow.start_activity(
