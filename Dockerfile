@@ -5,8 +5,8 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /build
 COPY requirements/build.txt requirements/run.txt requirements/
 RUN python -m venv /opt/kitsune \
-    && /opt/kitsune/bin/pip install --require-hashes -r requirements/run.txt \
-    && pip install --require-hashes -r requirements/build.txt
+    && /opt/kitsune/bin/pip install --require-hashes --no-deps -r requirements/run.txt \
+    && pip install --require-hashes --no-deps -r requirements/build.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir dist . \
