@@ -21,9 +21,20 @@ WATCH_SERVERS: Final = "WatchServers"
 AWAIT_SERVER_FREE: Final = "AwaitServerFree"
 TERMINATE_SERVER: Final = "TerminateServer"
 
-# Messages that an OrchestrationWorkflow answers. `abort` is an update and a signal.
+# Messages that an OrchestrationWorkflow answers. All but the query are an update and a signal each.
 QUERY_PROGRESS: Final = "progress"
+PAUSE: Final = "pause"
+RESUME: Final = "resume"
+APPROVE: Final = "approve"
 ABORT: Final = "abort"
+RETRY: Final = "retry"
+SKIP: Final = "skip"
+ROLLBACK: Final = "rollback"
+SET: Final = "set"
+
+# Signals between a rollout and the workflows of its servers. `pause` and `resume` go down as well.
+DECIDE: Final = "decide"
+SERVER_HELD: Final = "serverHeld"
 
 # Types of the application failures that end our workflows and activities.
 FAILURE_INVALID_PLAN: Final = "InvalidPlan"

@@ -8,6 +8,7 @@ from kitsune.models.plan import (
     Plan,
     RetryPolicy,
     Rollback,
+    RollbackOf,
     RolloutStrategy,
     Step,
     Unreachable,
@@ -34,7 +35,16 @@ NAMES = {
     "AWAIT_SERVER_FREE": "AwaitServerFree",
     "TERMINATE_SERVER": "TerminateServer",
     "QUERY_PROGRESS": "progress",
+    "PAUSE": "pause",
+    "RESUME": "resume",
+    "APPROVE": "approve",
     "ABORT": "abort",
+    "RETRY": "retry",
+    "SKIP": "skip",
+    "ROLLBACK": "rollback",
+    "SET": "set",
+    "DECIDE": "decide",
+    "SERVER_HELD": "serverHeld",
     "FAILURE_INVALID_PLAN": "InvalidPlan",
     "FAILURE_ROLLOUT_STOPPED": "RolloutStopped",
     "FAILURE_ROLLOUT_ABORTED": "RolloutAborted",
@@ -56,20 +66,25 @@ NAMES = {
 }
 
 PLAN_KEYS = {
-    Plan: "$schema name servers steps rolloutStrategy retryPolicy stepTimeout heartbeatTimeout rollback unreachable busy",
+    Plan: "$schema name servers steps rolloutStrategy retryPolicy stepTimeout heartbeatTimeout rollback unreachable busy "
+    "deadline startAt rollbackOf",
     Step: "name type params required continueOnFailure timeout retryPolicy",
-    RolloutStrategy: "type batchSize batchDelaySeconds canaryPercentage canarySoakSeconds maxConcurrency maxFailures onStop",
+    RolloutStrategy: "type batchSize batchDelaySeconds canaryPercentage canarySoakSeconds maxConcurrency maxFailures onStop "
+    "onFailure approval approvalTimeout progressDeadline",
     RetryPolicy: "initialInterval backoffCoefficient maximumInterval maximumAttempts",
-    Rollback: "scope maxConcurrency",
-    Unreachable: "policy timeout",
+    Rollback: "scope maxConcurrency deadline",
+    RollbackOf: "rolloutId runId force generation begun generations",
+    Unreachable: "policy timeout maxUnreachable",
     Busy: "policy timeout",
 }
 
 RESULT_KEYS = {
     RolloutResult: "success serversPatched serversFailed results rolloutId name status reason actor counts rolledBack "
-    "rollbackFailed startedAt endedAt resultsOmitted warnings",
-    ServerResult: "serverId success error stepsExecuted status rolledBack rollbackFailed batch startedAt endedAt outputsTruncated",
-    StepOutcome: "name success error type index status executions deliveries startedAt endedAt outputs undone undoError",
+    "rollbackFailed rollbackPending startedAt endedAt resultsOmitted warnings orders",
+    ServerResult: "serverId success error stepsExecuted status rolledBack rollbackFailed batch startedAt endedAt outputsTruncated "
+    "rollbackPending",
+    StepOutcome: "name success error type index status executions deliveries startedAt endedAt outputs undone undoError "
+    "generation",
 }
 
 

@@ -7,13 +7,15 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, JsonValue, StringConstraints
 
 from kitsune.models.base import WrittenModel
-from kitsune.models.durations import Duration, format_duration
+from kitsune.models.durations import LONGEST, Duration, format_duration
 from kitsune.models.problems import show_value
-from kitsune.models.sizes import BatchSize, FailureLimit
+from kitsune.models.sizes import BatchSize, FailureLimit, UnreachableLimit
 from kitsune.names import ORCHESTRATOR_QUEUE
 
 #: An agent tells of itself once a second, and the SDK passes on one in two seconds.
 _SHORTEST_HEARTBEAT = timedelta(seconds=3)
+#: How long a server may stay silent, where the plan does not say.
+_PATIENCE = timedelta(seconds=60)
 _SERVER_ID = re.compile(r"[A-Za-z0-9._-]{1,200}")
 
 
@@ -147,6 +149,22 @@ class RolloutStrategy(WrittenModel):
     on_stop: Literal["drain", "cancel"] = Field(
         default="drain", description="What happens to servers in flight when the rollout stops."
     )
+    on_failure: Literal["rollback", "ask"] = Field(
+        default="rollback",
+        description="rollback: a server whose step fails is undone as `rollback` says. "
+        "ask: it is held until somebody says retry, skip or rollback; it counts into maxFailures meanwhile.",
+    )
+    approval: Literal["none", "afterCanary", "everyBatch"] = Field(
+        default="none", description="After which batches the rollout waits for a person."
+    )
+    approval_timeout: Timeout | None = Field(
+        default=None,
+        description="Longest wait for a person; then the rollout stops. Default: for ever.",
+    )
+    progress_deadline: Timeout | None = Field(
+        default=None,
+        description="The rollout stops when no server has ended for so long while some run. Default: never.",
+    )
 
 
 class Rollback(WrittenModel):
@@ -160,18 +178,37 @@ class Rollback(WrittenModel):
     max_concurrency: Annotated[int, Field(ge=1, le=500)] = Field(
         default=50, description="So many servers are undone at once, for scope fleet."
     )
+    deadline: Timeout = Field(
+        default=timedelta(hours=1),
+        description="So long a rollback waits for a server that is away; then it is left to a person.",
+    )
 
 
 class Unreachable(WrittenModel):
     """What happens with servers that do not answer."""
 
-    policy: Literal["fail", "skip"] = Field(
-        default="fail", description="fail: counts as a failed server; skip: left out, and said so."
+    policy: Literal["fail", "skip", "wait"] = Field(
+        default="fail",
+        description="fail: counts as a failed server; skip: left out, and said so; "
+        "wait: its batch waits until it is back.",
     )
-    timeout: Timeout = Field(
-        default=timedelta(seconds=60),
-        description="So long a server may stay silent, before and while it works.",
+    timeout: Timeout | None = Field(
+        default=None,
+        description="So long a server may stay silent, before and while it works. "
+        "Default 60s; for ever for wait.",
     )
+    max_unreachable: UnreachableLimit | None = Field(
+        default=None,
+        description='Unreachable servers that are tolerated, apart from maxFailures: a count or "10%" of the fleet '
+        "(rounded down). Default: they count into maxFailures.",
+    )
+
+    @property
+    def patience(self) -> timedelta:
+        """How long a server may stay silent."""
+        if self.timeout is not None:
+            return self.timeout
+        return LONGEST if self.policy == "wait" else _PATIENCE
 
 
 class Busy(WrittenModel):
@@ -182,6 +219,30 @@ class Busy(WrittenModel):
     )
     timeout: Timeout = Field(
         default=timedelta(minutes=30), description="Longest wait; then the server counts as failed."
+    )
+
+
+class RollbackOf(WrittenModel):
+    """The rollout that this one undoes; written by `kitsune rollback`."""
+
+    rollout_id: Annotated[str, StringConstraints(min_length=1, max_length=1000)] = Field(
+        description="Id of the rollout to undo."
+    )
+    run_id: Annotated[str, StringConstraints(min_length=1, max_length=100)] = Field(
+        description="Its first run id: it names what its steps kept on the servers."
+    )
+    force: bool = Field(
+        default=False, description="Overwrite what somebody has changed since; otherwise: conflict."
+    )
+    generation: Annotated[int, Field(ge=0, le=1_000_000)] = Field(
+        default=0, description="Which try of this rollback it is, from 0."
+    )
+    begun: dict[ServerId, Annotated[int, Field(ge=0)]] = Field(
+        default_factory=dict, description="How many steps began on each server, in order."
+    )
+    generations: dict[ServerId, list[Annotated[int, Field(ge=0)]]] = Field(
+        default_factory=dict,
+        description="Generation of each of those steps (how often an operator had it retried), where not 0.",
     )
 
 
@@ -202,6 +263,10 @@ class Plan(WrittenModel):
         description="What is done on each server, in order."
     )
     rollout_strategy: RolloutStrategy = Field(default_factory=RolloutStrategy)
+    deadline: Timeout | None = Field(
+        default=None,
+        description="The rollout stops when it has run for so long, pauses not counted. Default: never.",
+    )
     retry_policy: RetryPolicy = Field(
         default_factory=RetryPolicy, description="Default for every step."
     )
@@ -215,6 +280,14 @@ class Plan(WrittenModel):
     rollback: Rollback = Field(default_factory=Rollback)
     unreachable: Unreachable = Field(default_factory=Unreachable)
     busy: Busy = Field(default_factory=Busy)
+    start_at: dict[ServerId, Annotated[int, Field(ge=0)]] = Field(
+        default_factory=dict,
+        description="Servers that begin at a later step, by its index from 0; "
+        "written by `kitsune retry --from-step failed`.",
+    )
+    rollback_of: RollbackOf | None = Field(
+        default=None, description="Undo another rollout; written by `kitsune rollback`."
+    )
 
 
 def plan_to_wire(plan: Plan) -> dict[str, Any]:

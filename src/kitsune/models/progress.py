@@ -6,6 +6,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from kitsune.models.base import WireModel
+from kitsune.models.orders import Gate, OrderRecord
 
 
 class Phase(StrEnum):
@@ -16,6 +17,7 @@ class Phase(StrEnum):
     RUNNING = "running"
     SOAKING = "soaking"
     WAITING = "waiting"
+    APPROVAL = "approval"
     STOPPING = "stopping"
     ROLLING_BACK = "rollingBack"
     DONE = "done"
@@ -24,7 +26,8 @@ class Phase(StrEnum):
 class ServerProgress(WireModel):
     """One server, as the rollout sees it.
 
-    `state` is a ServerStatus, or `pending`, `waiting` (another rollout holds it), `running` or `rollingBack`.
+    `state` is a ServerStatus, or `pending`, `waiting` (another rollout holds it), `waitingForAgent`, `running`,
+    `held` (a step failed, and a person decides), `rollingBack` or `rollbackPending` (its rollback waits for it).
     """
 
     server_id: str
@@ -37,6 +40,7 @@ class ServerProgress(WireModel):
     failed_step: str | None = None
     rolled_back: bool = False
     rollback_failed: bool = False
+    rollback_pending: bool = False
 
 
 class BatchProgress(WireModel):
@@ -56,6 +60,11 @@ class Progress(WireModel):
     Attributes:
         limit_text: The stop rule in words, as in "stops at the 3rd failure".
         wait_until: End of the current soak or delay.
+        paused: Whether an operator holds the rollout; the last `pause` of `orders` says who and why.
+        gate: What waits for an approval.
+        orders: The last 20 orders, oldest first.
+        deadline: When the rollout stops, pauses not counted.
+        rollback_until: Until when pending rollbacks wait for their servers.
         servers: The asked page, in the plan's order.
         next_offset: Where the next page starts, or None at the end.
     """
@@ -73,6 +82,11 @@ class Progress(WireModel):
     failures: int = 0
     limit_text: str = ""
     wait_until: datetime | None = None
+    paused: bool = False
+    gate: Gate | None = None
+    orders: list[OrderRecord] = Field(default_factory=list)
+    deadline: datetime | None = None
+    rollback_until: datetime | None = None
     reason: str | None = None
     actor: str | None = None
     started_at: datetime | None = None

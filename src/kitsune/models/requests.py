@@ -52,6 +52,18 @@ class ServerRequest(WireModel):
     output_limit: int = OUTPUT_LIMIT
     begun: list[int] = Field(default_factory=list)
     """For ServerRollbackWorkflow: indexes of the steps that are known to have begun."""
+    generations: dict[int, int] = Field(default_factory=dict)
+    """For ServerRollbackWorkflow: last generation of steps that an operator had retried, by index."""
+    first_step: int = 0
+    """Index of the first step to run, or to undo."""
+    on_failure: str = "rollback"
+    """`rollback`, or `ask`: hold where a required step fails, and wait for a decision."""
+    paused: bool = False
+    """Hold before the first step until told to go on."""
+    refuse_conflicts: bool = False
+    """For ServerRollbackWorkflow: leave alone what somebody has changed since."""
+    rollback_generation: int = 0
+    """For ServerRollbackWorkflow: which try of the rollback it is."""
 
 
 class StepRequest(WireModel):
@@ -65,6 +77,30 @@ class StepRequest(WireModel):
     output_limit: int = OUTPUT_LIMIT
     begun: bool = False
     """For RollbackStep: the rollout knows that the step began here, so a journal without it has been lost."""
+    refuse_conflicts: bool = False
+    """For RollbackStep: leave alone what somebody has changed since, and say so."""
+    rollback_generation: int = 0
+    """For RollbackStep: which try of the rollback it is."""
+
+
+class HeldServer(WireModel):
+    """Signal `serverHeld` of a server's workflow to its rollout: a required step failed there."""
+
+    server_id: str
+    step: str
+    """Its name."""
+    error: str | None = None
+    generation: int = 0
+    """How often a step of this server has been retried."""
+
+
+class Decision(WireModel):
+    """Signal `decide` of a rollout to a held server's workflow."""
+
+    verb: str
+    """`retry`, `skip` or `rollback`."""
+    generation: int = 0
+    """Of the hold that it answers; any other one is ignored."""
 
 
 class UndoOutcome(WireModel):

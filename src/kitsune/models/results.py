@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import Field, JsonValue
 
 from kitsune.models.base import WireModel
+from kitsune.models.orders import OrderRecord
 from kitsune.models.problems import Problem
 
 
@@ -60,6 +61,8 @@ class StepOutcome(WireModel):
     index: int = 0
     status: str = "succeeded"
     """`succeeded`, `failed`, `cancelled` or `interrupted`."""
+    generation: int = 0
+    """How often an operator had it retried; the outcome is that of the last time."""
     executions: int = 1
     """How often the handler ran."""
     deliveries: int = 1
@@ -84,6 +87,8 @@ class ServerResult(WireModel):
     rolled_back: bool = False
     """Something was undone, and nothing that could be undone is left."""
     rollback_failed: bool = False
+    rollback_pending: bool = False
+    """It was away for longer than its rollback waits: a person has to run the rollback later."""
     batch: int | None = None
     """Index of its batch, from 0."""
     started_at: datetime | None = None
@@ -102,7 +107,9 @@ class RolloutResult(WireModel):
         results: Every server, in the plan's order; over 500 servers, only those that did not succeed.
         counts: Servers by status.
         rolled_back: Servers on which everything was undone.
+        rollback_pending: Servers whose rollback did not happen because they were away.
         reason: Why the rollout stopped, in one sentence.
+        orders: What operators ordered, the last 200, oldest first.
     """
 
     success: bool
@@ -117,6 +124,8 @@ class RolloutResult(WireModel):
     counts: dict[str, int] = Field(default_factory=dict)
     rolled_back: int = 0
     rollback_failed: int = 0
+    rollback_pending: int = 0
+    orders: list[OrderRecord] = Field(default_factory=list)
     started_at: datetime | None = None
     ended_at: datetime | None = None
     results_omitted: int = 0

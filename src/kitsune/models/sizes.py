@@ -71,6 +71,24 @@ BatchSize = Annotated[
         }
     ),
 ]
+
+
+def check_unreachable_limit(value: Any) -> Size:
+    """Return a limit of unreachable servers: a count or a percentage.
+
+    Raises:
+        ValueError: Anything else.
+    """
+    refusal = 'not a limit: {value} (write 2 or "10%")'
+    return _size(value, least=0, refusal=refusal)
+
+
+UnreachableLimit = Annotated[
+    int | str,
+    PlainValidator(check_unreachable_limit),
+    PlainSerializer(lambda value: value),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, _PERCENT_SCHEMA]}),
+]
 FailureLimit = Annotated[
     int | str,
     PlainValidator(check_limit),

@@ -226,7 +226,7 @@ class Children:
                 names.WATCH_SERVERS,
                 WatchRequest(
                     rollout_id=self.state.rollout_id,
-                    timeout=self.state.plan.unreachable.timeout,
+                    timeout=self.state.plan.unreachable.patience,
                 ),
                 result_type=WatchReport,
                 start_to_close_timeout=_FOR_EVER,

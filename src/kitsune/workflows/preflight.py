@@ -80,7 +80,7 @@ class Preflight:
     async def _settle(self, server: str, gate: asyncio.Semaphore, *, with_steps: bool) -> None:
         """Ask one server until it answers or its time is up; a question waits for an agent that comes back."""
         policy = self.state.plan.unreachable
-        patience = policy.timeout if policy.policy == "fail" else min(policy.timeout, _ASK_FOR)
+        patience = policy.patience if policy.policy == "fail" else min(policy.patience, _ASK_FOR)
         async with gate:
             deadline = workflow.now() + patience
             left, silence = patience, "it was never asked"
