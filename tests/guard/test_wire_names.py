@@ -80,7 +80,7 @@ PLAN_KEYS = {
 
 RESULT_KEYS = {
     RolloutResult: "success serversPatched serversFailed results rolloutId name status reason actor counts rolledBack "
-    "rollbackFailed rollbackPending startedAt endedAt resultsOmitted warnings orders",
+    "rollbackFailed rollbackPending startedAt endedAt resultsOmitted warnings orders rollbackOf",
     ServerResult: "serverId success error stepsExecuted status rolledBack rollbackFailed batch startedAt endedAt outputsTruncated "
     "rollbackPending",
     StepOutcome: "name success error type index status executions deliveries startedAt endedAt outputs undone undoError "

@@ -7,6 +7,7 @@ from pydantic import Field, JsonValue
 
 from kitsune.models.base import WireModel
 from kitsune.models.durations import Duration
+from kitsune.models.orders import Order
 from kitsune.models.problems import Problem
 
 #: Bytes kept per output stream of a step, where nothing smaller is asked for.
@@ -58,8 +59,6 @@ class ServerRequest(WireModel):
     """Index of the first step to run, or to undo."""
     on_failure: str = "rollback"
     """`rollback`, or `ask`: hold where a required step fails, and wait for a decision."""
-    paused: bool = False
-    """Hold before the first step until told to go on."""
     refuse_conflicts: bool = False
     """For ServerRollbackWorkflow: leave alone what somebody has changed since."""
     rollback_generation: int = 0
@@ -208,9 +207,7 @@ class TerminateRequest(WireModel):
     reason: str
 
 
-class AbortRequest(WireModel):
+class AbortRequest(Order):
     """Argument of the `abort` update and signal."""
 
-    actor: str = "unknown"
-    reason: str = ""
     rollback: bool = False

@@ -117,6 +117,8 @@ class RolloutResult(WireModel):
     servers_failed: int
     results: list[ServerResult]
     rollout_id: str = ""
+    rollback_of: str | None = None
+    """The rollout that this one undid; its servers `succeeded` when they are as they were before."""
     name: str = ""
     status: RolloutStatus = RolloutStatus.SUCCEEDED
     reason: str | None = None

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from kitsune.models.plan import RolloutStrategy
 from kitsune.models.results import COUNTS_AS_FAILED, ServerStatus
-from kitsune.rollout.batches import Batch, split_into_batches
+from kitsune.models.sizes import Size
+from kitsune.rollout.batches import Batch, resolve_size, split_into_batches
 from kitsune.rollout.limits import MAX_IN_FLIGHT, failures_allowed
 
 #: How a server can end without having answered.
@@ -21,23 +22,63 @@ class Ledger:
         batches: All batches; every server is in exactly one.
         statuses: How servers ended, by server id.
         in_flight: Servers that were started and have not ended, in the order of their start.
+        held: Those of them on which a step failed and a person decides; they count as failed meanwhile.
+        aside: Those of them that wait for their agent, and leave their place to others meanwhile.
+        strategy: The plan's, with the limits as they are now.
         stop_reason: Why nothing more may start, or None while the rollout goes on.
     """
 
-    def __init__(self, servers: Sequence[str], strategy: RolloutStrategy) -> None:
+    def __init__(
+        self,
+        servers: Sequence[str],
+        strategy: RolloutStrategy,
+        *,
+        max_unreachable: Size | None = None,
+    ) -> None:
         self.servers = list(servers)
         self.batches: list[Batch] = split_into_batches(self.servers, strategy)
         self.statuses: dict[str, ServerStatus] = {}
         self.in_flight: dict[str, None] = {}
+        self.held: set[str] = set()
+        self.aside: set[str] = set()
         self.stop_reason: str | None = None
-        self._allowed = failures_allowed(len(self.servers), strategy)
-        self._window = min(strategy.max_concurrency or MAX_IN_FLIGHT, MAX_IN_FLIGHT)
+        self.strategy = strategy
+        self._allowed_away = (
+            None
+            if max_unreachable is None
+            else resolve_size(max_unreachable, len(self.servers), least=0)
+        )
         self._batch_of = {server: batch for batch in self.batches for server in batch.servers}
 
     @property
     def failures(self) -> int:
         """How many servers count against `maxFailures`."""
-        return sum(1 for status in self.statuses.values() if status in COUNTS_AS_FAILED)
+        own_budget = self._allowed_away is not None
+        return sum(
+            1
+            for status in self.statuses.values()
+            if status in COUNTS_AS_FAILED
+            and not (own_budget and status is ServerStatus.UNREACHABLE)
+        )
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more server may run beside those that do."""
+        window = min(self.strategy.max_concurrency or MAX_IN_FLIGHT, MAX_IN_FLIGHT)
+        return len(self.in_flight) - len(self.aside) < window
+
+    @property
+    def _allowed(self) -> int | None:
+        return failures_allowed(len(self.servers), self.strategy)
+
+    @property
+    def _waits_for_decision(self) -> bool:
+        """Whether so much is held that nothing new may start: it could turn out to be one failure too many."""
+        if not self.held:
+            return False
+        if any(self._batch_of[server].canary for server in self.held):
+            return True
+        return self._allowed is not None and self.failures + len(self.held) > self._allowed
 
     def batch_of(self, server_id: str) -> Batch:
         """Return the batch that a server belongs to."""
@@ -45,14 +86,15 @@ class Ledger:
 
     def startable(self, batch: Batch) -> list[str]:
         """Return the servers of a batch that may start now, in order; none once the rollout stops."""
-        if self.stop_reason is not None:
+        if self.stop_reason is not None or self._waits_for_decision:
             return []
+        window = min(self.strategy.max_concurrency or MAX_IN_FLIGHT, MAX_IN_FLIGHT)
         waiting = [
             server
             for server in batch.servers
             if server not in self.statuses and server not in self.in_flight
         ]
-        return waiting[: max(0, self._window - len(self.in_flight))]
+        return waiting[: max(0, window - len(self.in_flight) + len(self.aside))]
 
     def start(self, server_id: str) -> None:
         """Note that a server has been started."""
@@ -61,6 +103,8 @@ class Ledger:
     def end(self, server_id: str, status: ServerStatus) -> None:
         """Note how a server ended, and stop the rollout where the rule says so."""
         self.in_flight.pop(server_id, None)
+        self.held.discard(server_id)
+        self.aside.discard(server_id)
         self.statuses[server_id] = status
         if self.stop_reason is None:
             self.stop_reason = self._reason_to_stop(server_id, status)
@@ -68,6 +112,15 @@ class Ledger:
     def stop(self, reason: str) -> None:
         """Stop the rollout for a reason from outside; the first reason stays."""
         self.stop_reason = self.stop_reason or reason
+
+    def set_limits(self, *, max_failures: Size | None, max_concurrency: int | None) -> None:
+        """Change the limits that are given, and stop the rollout where the new ones say so."""
+        given = {"max_failures": max_failures, "max_concurrency": max_concurrency}
+        update = {key: value for key, value in given.items() if value is not None}
+        self.strategy = self.strategy.model_copy(update=update)
+        allowed, failures = self._allowed, self.failures
+        if max_failures is not None and allowed is not None and failures > allowed:
+            self.stop(f"{_servers(failures)} failed, {allowed} allowed from now on")
 
     def has_ended(self, batch: Batch) -> bool:
         """Return whether nothing of a batch is in flight and nothing more of it may start."""
@@ -86,10 +139,13 @@ class Ledger:
         batch = self._batch_of[server_id]
         if batch.canary and status in COUNTS_AS_FAILED:
             return f"canary {server_id} ended {status.value}"
-        failures = self.failures
-        if status in COUNTS_AS_FAILED and self._allowed is not None and failures > self._allowed:
-            noun = "server" if failures == 1 else "servers"
-            return f"{failures} {noun} failed, {self._allowed} allowed (the last: {server_id}, {status.value})"
+        failures, allowed = self.failures, self._allowed
+        if status in COUNTS_AS_FAILED and allowed is not None and failures > allowed:
+            return f"{_servers(failures)} failed, {allowed} allowed (the last: {server_id}, {status.value})"
+        if status is ServerStatus.UNREACHABLE and self._allowed_away is not None:
+            away = sum(1 for found in self.statuses.values() if found is status)
+            if away > self._allowed_away:
+                return f"{_servers(away)} unreachable, {self._allowed_away} allowed (the last: {server_id})"
         if self._nobody_answered(batch):
             return f"no server of batch {batch.index + 1} answered"
         return None
@@ -101,3 +157,7 @@ class Ledger:
         # One server that an operator agreed to leave out says nothing about the fleet, unless it was the canary.
         left_out = ends == {ServerStatus.SKIPPED} and len(batch.servers) == 1
         return batch.canary or not left_out
+
+
+def _servers(count: int) -> str:
+    return f"{count} server{'' if count == 1 else 's'}"

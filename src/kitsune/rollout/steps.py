@@ -23,6 +23,16 @@ def bytes_of_steps(plan: Plan) -> int:
     return json_size([step.model_dump(mode="json", by_alias=True) for step in resolve_steps(plan)])
 
 
+def undo_generation(attempt: int, generation: int) -> int:
+    """Return the generation of an undo: each try to undo each generation of a step is an operation of its own.
+
+    Args:
+        attempt: Which try of the rollback it is, from 0.
+        generation: Of the execution that is undone; below a thousand.
+    """
+    return attempt * 1000 + generation
+
+
 def _resolve(step: Step, *, index: int, plan: Plan) -> ResolvedStep:
     own, general = step.retry_policy or RetryPolicy(), plan.retry_policy
     return ResolvedStep(

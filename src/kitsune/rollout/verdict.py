@@ -52,7 +52,9 @@ def summarize(
         listed = [
             result
             for result in listed
-            if result.status is not ServerStatus.SUCCEEDED or result.rollback_failed
+            if result.status is not ServerStatus.SUCCEEDED
+            or result.rollback_failed
+            or result.rollback_pending
         ]
     return RolloutResult(
         success=status is RolloutStatus.SUCCEEDED,
@@ -68,6 +70,7 @@ def summarize(
         counts={state.value: counts[state.value] for state in ServerStatus if counts[state.value]},
         rolled_back=sum(1 for result in results if result.rolled_back),
         rollback_failed=sum(1 for result in results if result.rollback_failed),
+        rollback_pending=sum(1 for result in results if result.rollback_pending),
         started_at=started_at,
         ended_at=ended_at,
         warnings=list(warnings),
@@ -76,7 +79,7 @@ def summarize(
 
 def exit_code_of(result: RolloutResult) -> int:
     """Return the exit code that a rollout's result means; the worst wins: 6, 5, 3, 7, 4, 0."""
-    if result.rollback_failed:
+    if result.rollback_failed or result.rollback_pending:
         return 6
     if result.status is RolloutStatus.STOPPED:
         return 5
@@ -93,7 +96,14 @@ def sentence_of(result: RolloutResult) -> str:
     parts = ", ".join(f"{count} {_WORDS[state]}" for state, count in result.counts.items())
     undone = f"; {result.rolled_back} rolled back" if result.rolled_back else ""
     stuck = f"; {result.rollback_failed} could not be rolled back" if result.rollback_failed else ""
+    noun = "rollback" if result.rollback_pending == 1 else "rollbacks"
+    stuck += f"; {result.rollback_pending} {noun} pending" if result.rollback_pending else ""
     why = f": {result.reason}" if result.reason else ""
+    if result.rollback_of:
+        done = result.counts.get(ServerStatus.SUCCEEDED.value, 0)
+        if done == total:
+            return f"rolled back {done} of {total}{why}"
+        stuck += f"; rolled back {done} of {total}"
     return f"{result.status.value}{why} ({parts} of {total}{undone}{stuck})"
 
 

@@ -12,8 +12,13 @@ SHARED = (
     "kitsune.rollout",  # pure decisions
     # What the workflow classes are made of; no state at module level.
     "kitsune.workflows.children",
+    "kitsune.workflows.clock",
+    "kitsune.workflows.deadlines",
+    "kitsune.workflows.guidance",
+    "kitsune.workflows.orders",
     "kitsune.workflows.preflight",
     "kitsune.workflows.reporting",
+    "kitsune.workflows.silence",
     "kitsune.workflows.state",
     "kitsune.workflows.steps",
     "kitsune.workflows.undoing",

@@ -1,17 +1,18 @@
 """Starting, watching and ending the child workflows that hold servers."""
 
 import asyncio
+import contextlib
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 from temporalio import exceptions, workflow
-from temporalio.common import RetryPolicy
 from temporalio.exceptions import (
     ActivityError,
     ApplicationError,
     CancelledError,
     ChildWorkflowError,
+    FailureError,
     TerminatedError,
     WorkflowAlreadyStartedError,
 )
@@ -24,28 +25,26 @@ from temporalio.workflow import (
 )
 
 from kitsune import names
+from kitsune.models.base import WireModel
 from kitsune.models.durations import format_duration
 from kitsune.models.requests import (
-    AwayServer,
+    Decision,
     HolderReport,
     HolderRequest,
     ServerRequest,
-    TerminateRequest,
-    WatchReport,
-    WatchRequest,
 )
 from kitsune.models.results import ServerResult, ServerStatus
 from kitsune.rollout.bounds import shorten
+from kitsune.rollout.targets import result_of_undo
+from kitsune.workflows.clock import until_resumed
+from kitsune.workflows.silence import Watch
 from kitsune.workflows.state import RolloutState
 
 #: The orchestrator's own activities: short ones, and those that wait (they heartbeat).
 _SHORT = timedelta(seconds=30)
 #: Holds a server where nobody was there to find out who does.
 _SOMEBODY = "of another plan"
-_FOR_EVER = timedelta(days=3650)
 _HEARTBEAT = timedelta(seconds=45)
-#: Pause where a server that had looked away was back by the time it was looked at again.
-_LOOK_AGAIN = timedelta(seconds=5)
 _SERVER_FAILURES = frozenset(
     {names.FAILURE_SERVER_FAILED, names.FAILURE_SERVER_CANCELLED, names.FAILURE_ROLLBACK_FAILED}
 )
@@ -67,18 +66,23 @@ class Children:
     _handles: dict[str, ChildWorkflowHandle[Any, Any]] = field(default_factory=dict)
     _waits: dict[str, ActivityHandle[HolderReport]] = field(default_factory=dict)
     _cancelled: set[str] = field(default_factory=set)
-    _watch: "asyncio.Task[None] | None" = None
+    _telling: set["asyncio.Task[None]"] = field(default_factory=set)
+    _pausable: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self._starting = asyncio.Semaphore(self.state.starts_at_once)
+        self._watch = Watch(self.state, lambda: self._handles)
 
     async def execute(self, server: str) -> ServerResult:
-        """Run the plan on a server and return how it ended, whatever happened.
+        """Run the plan on a server, or undo the other rollout there; return how it ended, whatever happened.
 
         Raises:
             ServerTaken: Another rollout holds it.
             StoppedMeanwhile: The rollout stopped before this server could start.
         """
+        if self.state.plan.rollback_of:
+            undo = await self._run(names.SERVER_ROLLBACK_WORKFLOW, server, yields_to_stop=True)
+            return result_of_undo(undo)
         return await self._run(names.SERVER_EXECUTION_WORKFLOW, server, yields_to_stop=True)
 
     async def roll_back(self, server: str) -> ServerResult:
@@ -93,6 +97,20 @@ class Children:
         """Ask every running server to stop after it has cleaned up."""
         for server in list(self._handles):
             self._cancel(server)
+        self._watch.hurry()
+
+    def hurry(self) -> None:
+        """Wait less long for those who are silent, where the rollout has less patience by now."""
+        self._watch.hurry()
+
+    def tell_all(self, signal: str) -> None:
+        """Tell every server that runs the plan to hold before its next step, or to go on."""
+        for server in list(self._pausable):
+            self._tell(server, signal)
+
+    def decide(self, server: str, decision: Decision) -> None:
+        """Tell a held server what becomes of it."""
+        self._tell(server, names.DECIDE, decision)
 
     def stop_waiting(self) -> None:
         """Give up waiting for servers that other rollouts hold."""
@@ -101,8 +119,7 @@ class Children:
 
     def close(self) -> None:
         """End the watch; nothing is in flight any more."""
-        if self._watch is not None:
-            self._watch.cancel()
+        self._watch.close()
 
     def _cancel(self, server: str) -> None:
         if server not in self._cancelled:
@@ -114,11 +131,14 @@ class Children:
         self._handles[server] = handle
         self.state.waiting_for.pop(server, None)
         self.state.started.setdefault(server, workflow.now())
-        if self._watch is None:
-            self._watch = asyncio.create_task(self._watch_servers())
+        self._watch.start()
         self._cancelled.discard(server)
-        if yields_to_stop and self._must_cancel():
+        if yields_to_stop and self.state.cancels:
             self._cancel(server)
+        if kind == names.SERVER_EXECUTION_WORKFLOW:
+            self._pausable.add(server)
+            if self.state.paused and not self.state.drain:
+                self._tell(server, names.PAUSE)
         try:
             result = await _end_of(handle)
         except ChildWorkflowError as error:
@@ -129,6 +149,7 @@ class Children:
             )
         finally:
             del self._handles[server]
+            self._pausable.discard(server)
         return result.model_copy(
             update={
                 "server_id": server,
@@ -137,17 +158,21 @@ class Children:
             }
         )
 
-    def _must_cancel(self) -> bool:
-        cancels = (
-            self.state.plan.rollout_strategy.on_stop == "cancel" or self.state.abort is not None
-        )
-        return self.state.stopped and cancels
+    def _tell(self, server: str, signal: str, argument: WireModel | None = None) -> None:
+        handle = self._handles.get(server)
+        if handle is not None:
+            task = asyncio.create_task(_signal(handle, signal, argument))
+            self._telling.add(task)
+            task.add_done_callback(self._telling.discard)
 
     async def _start(
         self, kind: str, server: str, *, yields_to_stop: bool
     ) -> ChildWorkflowHandle[Any, Any]:
-        deadline = workflow.now() + self.state.plan.busy.timeout
+        clock = self.state.clock
+        ends = clock.elapsed(workflow.now()) + self.state.plan.busy.timeout
         while True:
+            if yields_to_stop:
+                await until_resumed(self.state)
             async with self._starting:
                 if yields_to_stop and self.state.stopped:
                     raise StoppedMeanwhile
@@ -155,9 +180,7 @@ class Children:
                     return await self._start_child(kind, self.state.request_for(server))
                 except WorkflowAlreadyStartedError:
                     pass
-            await self._wait_for(
-                server, patience=deadline - workflow.now(), yields_to_stop=yields_to_stop
-            )
+            await self._wait_for(server, ends=ends, yields_to_stop=yields_to_stop)
 
     async def _start_child(
         self, kind: str, request: ServerRequest
@@ -173,18 +196,23 @@ class Children:
             static_summary=f"{verb} {self.state.plan.name} on {request.server_id}"[:200],
         )
 
-    async def _wait_for(self, server: str, *, patience: timedelta, yields_to_stop: bool) -> None:
+    async def _wait_for(self, server: str, *, ends: timedelta, yields_to_stop: bool) -> None:
         """Return when a taken server is free.
 
         Raises:
-            ServerTaken: It stays taken.
+            ServerTaken: It stays taken until so much active time has passed.
         """
-        busy = self.state.plan.busy
-        waits = busy.policy == "wait" and patience > timedelta(0)
+        busy, clock = self.state.plan.busy, self.state.clock
+        left = ends - clock.elapsed(workflow.now())
+        waits = busy.policy == "wait" and left > timedelta(0)
         holder = await self._holder(server, timeout=timedelta(0), yields_to_stop=yields_to_stop)
-        if holder is not None and waits:
+        while holder is not None and waits:
             self.state.waiting_for[server] = holder
-            holder = await self._holder(server, timeout=patience, yields_to_stop=yields_to_stop)
+            holder = await self._holder(server, timeout=left, yields_to_stop=yields_to_stop)
+            left = ends - clock.elapsed(workflow.now())
+            waits = left > timedelta(0)  # some is left where the rollout was paused meanwhile
+            if self.state.paused:
+                await until_resumed(self.state)
         if holder is not None:
             waited = (
                 f" for more than {format_duration(busy.timeout)}" if busy.policy == "wait" else ""
@@ -219,46 +247,6 @@ class Children:
             self._waits.pop(server, None)
         return report.holder
 
-    async def _watch_servers(self) -> None:
-        """Close the children of servers whose agent stays away: nobody else can end them."""
-        while True:
-            report: WatchReport = await workflow.execute_activity(
-                names.WATCH_SERVERS,
-                WatchRequest(
-                    rollout_id=self.state.rollout_id,
-                    timeout=self.state.plan.unreachable.patience,
-                ),
-                result_type=WatchReport,
-                start_to_close_timeout=_FOR_EVER,
-                heartbeat_timeout=_HEARTBEAT,
-                retry_policy=RetryPolicy(maximum_interval=timedelta(seconds=10)),
-                cancellation_type=ActivityCancellationType.TRY_CANCEL,
-                summary="watch the servers in flight",
-            )
-            lost = [away for away in report.away if away.server_id in self._handles]
-            closed = await asyncio.gather(*(self._give_up(away) for away in lost))
-            if not any(closed):
-                await workflow.sleep(_LOOK_AGAIN)
-
-    async def _give_up(self, away: AwayServer) -> bool:
-        self.state.away[away.server_id] = away
-        closed: bool = await workflow.execute_activity(
-            names.TERMINATE_SERVER,
-            TerminateRequest(
-                server_id=away.server_id,
-                rollout_id=self.state.rollout_id,
-                since=away.since,
-                failing=away.failing,
-                reason=f"given up by rollout {self.state.rollout_id}: {away.detail}",
-            ),
-            result_type=bool,
-            start_to_close_timeout=_SHORT,
-            summary=f"give up {away.server_id}"[:200],
-        )
-        if not closed:
-            self.state.away.pop(away.server_id, None)
-        return closed
-
     def _result_of(self, error: ChildWorkflowError, server: str) -> ServerResult:
         cause = error.cause
         if isinstance(cause, ApplicationError) and cause.type in _SERVER_FAILURES and cause.details:
@@ -278,6 +266,13 @@ class Children:
             return _bare(server, ServerStatus.CANCELLED, "cancelled before its first step")
         seen = f"{type(cause).__name__}: {cause}" if cause else str(error)
         return _bare(server, ServerStatus.UNKNOWN, f"its workflow was ended from outside ({seen})")
+
+
+async def _signal(
+    handle: ChildWorkflowHandle[Any, Any], signal: str, argument: WireModel | None
+) -> None:
+    with contextlib.suppress(FailureError):  # it has ended meanwhile
+        await (handle.signal(signal) if argument is None else handle.signal(signal, argument))
 
 
 async def _end_of(handle: ChildWorkflowHandle[Any, Any]) -> ServerResult:

@@ -1,21 +1,56 @@
 """The plan on one server; runs on the server's own queue."""
 
-from datetime import datetime
+from dataclasses import dataclass, field
+from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 from kitsune import names
-from kitsune.models.requests import ServerRequest
+from kitsune.models.requests import Decision, ResolvedStep, ServerRequest
 from kitsune.models.results import ServerResult, ServerStatus, StepOutcome, json_of
 from kitsune.rollout.bounds import fit_server_result
 from kitsune.rollout.undo import how_undone
+from kitsune.workflows.guidance import Guidance
 from kitsune.workflows.steps import run_step, undo_steps
+
+
+@dataclass
+class _Course:
+    """How the steps went.
+
+    Attributes:
+        undoes: Whether what was done has to be undone here and now.
+        remark: What a person decided, for the result.
+    """
+
+    outcomes: list[StepOutcome] = field(default_factory=list)
+    status: ServerStatus = ServerStatus.SUCCEEDED
+    undoes: bool = False
+    remark: str = ""
 
 
 @workflow.defn(name=names.SERVER_EXECUTION_WORKFLOW)
 class ServerExecutionWorkflow:
-    """Run the steps in order; undo them where a required one fails."""
+    """Run the steps in order; undo them where a required one fails, or ask what becomes of the server."""
+
+    def __init__(self) -> None:
+        self._guidance = Guidance()
+
+    @workflow.signal(name=names.PAUSE)
+    def pause(self, _: Any = None) -> None:
+        """Hold before the next step; what runs goes on, and so does an undo."""
+        self._guidance.paused = True
+
+    @workflow.signal(name=names.RESUME)
+    def resume(self, _: Any = None) -> None:
+        """Go on."""
+        self._guidance.paused = False
+
+    @workflow.signal(name=names.DECIDE)
+    def decide(self, decision: Decision) -> None:
+        """Take the answer to a hold."""
+        self._guidance.decision = decision
 
     @workflow.run
     async def run(self, request: ServerRequest) -> ServerResult:
@@ -25,17 +60,27 @@ class ServerExecutionWorkflow:
             ApplicationError: `ServerFailed` or `ServerCancelled`, with the ServerResult as its detail.
         """
         started_at = workflow.now()
-        outcomes: list[StepOutcome] = []
-        status = await _run_steps(request, outcomes)
+        course = await self._run_steps(request)
+        status, outcomes = course.status, course.outcomes
         broken = next((outcome for outcome in reversed(outcomes) if not outcome.success), None)
-        error = (
-            f"step {broken.name!r}: {broken.error}"
-            if broken and status is ServerStatus.FAILED
-            else None
-        )
-        if status is ServerStatus.FAILED and request.undo_on_failure:
+        error = None
+        if broken and status is ServerStatus.FAILED:
+            error = f"step {broken.name!r}: {broken.error}{course.remark}"
+        if course.undoes:
             outcomes = await undo_steps(request, outcomes)
-        result = _result(request, outcomes, status=status, error=error, started_at=started_at)
+        undo = how_undone(outcomes)
+        result = ServerResult(
+            server_id=request.server_id,
+            success=status is ServerStatus.SUCCEEDED,
+            error=error,
+            steps_executed=outcomes,
+            status=status,
+            rolled_back=undo.rolled_back,
+            rollback_failed=undo.rollback_failed,
+            started_at=started_at,
+            ended_at=workflow.now(),
+        )
+        result = fit_server_result(result, request.result_limit)
         if status is ServerStatus.SUCCEEDED:
             return result
         kind = (
@@ -47,43 +92,58 @@ class ServerExecutionWorkflow:
             result.error or status.value, json_of(result), type=kind, non_retryable=True
         )
 
+    async def _run_steps(self, request: ServerRequest) -> _Course:
+        """Run steps until one ends the plan here; every step that started has its outcome in the course."""
+        course = _Course()
+        for step in request.steps[request.first_step :]:
+            await self._guidance.until_resumed()
+            if workflow.cancellation_reason() is not None:
+                course.status = ServerStatus.CANCELLED
+                return course
+            _describe(request, f"step {step.index + 1} of {len(request.steps)}: {step.name}")
+            outcome = await run_step(request, step)
+            course.outcomes.append(outcome)
+            if not outcome.success and step.stops_server and outcome.status != "cancelled":
+                outcome = await self._after_failure(request, step, course)
+            if outcome.status == "cancelled":
+                course.status = ServerStatus.CANCELLED
+                return course
+            if not outcome.success and step.stops_server:
+                course.status = ServerStatus.FAILED
+                return course
+        return course
 
-async def _run_steps(request: ServerRequest, outcomes: list[StepOutcome]) -> ServerStatus:
-    """Run steps until one ends the plan here; every step that started gets its outcome appended."""
-    for step in request.steps:
-        if workflow.cancellation_reason() is not None:
-            return ServerStatus.CANCELLED
-        _describe(request, f"step {step.index + 1} of {len(request.steps)}: {step.name}")
-        outcome = await run_step(request, step)
-        outcomes.append(outcome)
-        if outcome.status == "cancelled":
-            return ServerStatus.CANCELLED
-        if not outcome.success and step.stops_server:
-            return ServerStatus.FAILED
-    return ServerStatus.SUCCEEDED
+    async def _after_failure(
+        self, request: ServerRequest, step: ResolvedStep, course: _Course
+    ) -> StepOutcome:
+        """Return the failed step's last outcome, when nobody wants it tried again; say what is undone."""
+        course.undoes = request.undo_on_failure
+        while request.on_failure == "ask":
+            failed = course.outcomes[-1]
+            _describe(request, f"held: step {step.name!r} failed, retry, skip or rollback?")
+            verb = await self._guidance.decide(request, failed)
+            if verb != names.RETRY:
+                gone = verb is None and workflow.cancellation_reason() is None
+                course.undoes = request.undo_on_failure if gone else verb == names.ROLLBACK
+                course.remark = _REMARKS.get(verb or "", "")
+                break
+            await self._guidance.until_resumed()
+            if workflow.cancellation_reason() is not None:
+                course.undoes = False
+                break
+            _describe(request, f"step {step.index + 1} of {len(request.steps)}: {step.name}, again")
+            again = await run_step(request, step, generation=failed.generation + 1)
+            course.outcomes[-1] = again
+            if again.success or again.status == "cancelled":
+                course.undoes = False
+                break
+        return course.outcomes[-1]
 
 
-def _result(
-    request: ServerRequest,
-    outcomes: list[StepOutcome],
-    *,
-    status: ServerStatus,
-    error: str | None,
-    started_at: datetime,
-) -> ServerResult:
-    undo = how_undone(outcomes)
-    result = ServerResult(
-        server_id=request.server_id,
-        success=status is ServerStatus.SUCCEEDED,
-        error=error,
-        steps_executed=outcomes,
-        status=status,
-        rolled_back=undo.rolled_back,
-        rollback_failed=undo.rollback_failed,
-        started_at=started_at,
-        ended_at=workflow.now(),
-    )
-    return fit_server_result(result, request.result_limit)
+_REMARKS = {
+    names.SKIP: "; left as it is, as an operator said",
+    names.ROLLBACK: "; rolled back, as an operator said",
+}
 
 
 def _describe(request: ServerRequest, doing: str) -> None:

@@ -1,7 +1,7 @@
 """One rollout: validate, ask, run batch after batch, stop where the rule says so, undo, report."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +12,7 @@ from kitsune import names
 from kitsune.models.plan import Plan
 from kitsune.models.problems import Problem
 from kitsune.models.progress import Phase, Progress, ProgressRequest
-from kitsune.models.requests import AbortRequest, ValidationReport, ValidationRequest
+from kitsune.models.requests import AbortRequest, HeldServer, ValidationReport, ValidationRequest
 from kitsune.models.results import (
     InvalidPlanDetails,
     RolloutResult,
@@ -21,14 +21,16 @@ from kitsune.models.results import (
     ServerStatus,
     json_of,
 )
-from kitsune.rollout.aborts import merged_aborts, read_abort
 from kitsune.rollout.batches import Batch
 from kitsune.rollout.bounds import fit_rollout_result
 from kitsune.rollout.targets import undone_result
 from kitsune.rollout.verdict import sentence_of, summarize
 from kitsune.workflows.children import Children, ServerTaken, StoppedMeanwhile
-from kitsune.workflows.preflight import Preflight
-from kitsune.workflows.reporting import details_of, memo_of, progress_of
+from kitsune.workflows.clock import until_resumed
+from kitsune.workflows.deadlines import Deadlines
+from kitsune.workflows.orders import Orders
+from kitsune.workflows.preflight import Preflight, silent
+from kitsune.workflows.reporting import details_of, memo_of, progress_of, steering_of
 from kitsune.workflows.state import RolloutState
 from kitsune.workflows.undoing import Undoing
 
@@ -46,7 +48,9 @@ class OrchestrationWorkflow:
         self._state: RolloutState | None = None
         self._children: Children | None = None
         self._preflight: Preflight | None = None
-        self._early_abort: AbortRequest | None = None
+        self._orders = Orders(obey_stop=self._obey_stop, tell=self._tell)
+        self._orders.listen()
+        self._said: Any = None
         self._broken: BaseException | None = None
 
     @workflow.run
@@ -63,7 +67,8 @@ class OrchestrationWorkflow:
             try:
                 await workflow.wait_condition(lambda: body.done() or self._broken is not None)
             except asyncio.CancelledError:
-                self._abort(AbortRequest(actor="temporal", reason="the workflow was cancelled"))
+                order = AbortRequest(actor="temporal", reason="the workflow was cancelled")
+                self._orders.abort(order)
             if self._broken is not None:
                 raise self._broken
         return body.result()
@@ -75,34 +80,12 @@ class OrchestrationWorkflow:
             self._state, request or ProgressRequest(), rollout_id=workflow.info().workflow_id
         )
 
-    @workflow.update(name=names.ABORT)
-    async def abort(self, request: Any = None) -> str:
-        """Start nothing more and cancel what runs; a second call changes nothing but may add the rollback."""
-        return self._abort(read_abort(request))
-
-    @workflow.signal(name=names.ABORT)
-    def abort_signal(self, request: Any = None) -> None:
-        """Do the same as the update, for the plain `temporal` command."""
-        self._abort(read_abort(request))
-
-    def _abort(self, request: AbortRequest) -> str:
-        state = self._state
-        if state is None:
-            self._early_abort = merged_aborts(self._early_abort, request)
-            return "aborted"
-        if state.phase is Phase.DONE:
-            return "already over"
-        if state.abort is not None:
-            state.abort = merged_aborts(state.abort, request)
-            return "already aborted"
-        if state.phase is Phase.ROLLING_BACK and not request.rollback:
-            return "already rolling back, which goes on"
-        state.abort = request
-        why = f": {request.reason}" if request.reason else ""
-        state.ledger.stop(f"aborted by {request.actor}{why}")
-        if state.phase is not Phase.ROLLING_BACK:
-            self._obey_stop()
-        return "aborted"
+    @workflow.signal(name=names.SERVER_HELD)
+    def server_held(self, held: HeldServer) -> None:
+        """Note that a step failed on a server, which waits for an operator's word."""
+        if self._state is not None:
+            self._state.hold_server(held)
+            self._tell()
 
     def _obey_stop(self) -> None:
         """Let nothing more start, and end what runs where the plan or an operator says so."""
@@ -113,15 +96,17 @@ class OrchestrationWorkflow:
             self._preflight.cancel()
         if self._children:
             self._children.stop_waiting()
-            if state.abort or state.plan.rollout_strategy.on_stop == "cancel":
+            if state.cancels:
                 self._children.cancel_running()
 
     async def _roll_out(self, arguments: Sequence[Any]) -> RolloutResult:
         state = await self._accept(arguments)
         self._preflight = Preflight(state)
         self._children = Children(state)
-        if self._early_abort:
-            self._abort(self._early_abort)
+        self._deadlines = Deadlines(state, stop=self._stop, tell=self._tell)
+        self._orders.begin(state, self._children)
+        self._spawn(self._deadlines.watch_deadline())
+        self._spawn(self._deadlines.watch_progress())
         self._tell()
         problems = await self._preflight.ask_all()
         if problems and not state.abort:
@@ -129,6 +114,7 @@ class OrchestrationWorkflow:
         for batch in state.ledger.batches:
             await self._run_batch(batch)
             await self._wait_after(batch)
+            await self._deadlines.pass_gate(batch)
         await self._undo()
         self._children.close()
         return self._finish()
@@ -153,25 +139,28 @@ class OrchestrationWorkflow:
             started_at=workflow.now(),
             warnings=list(report.warnings),
         )
+        self._said = steering_of(self._state)
         workflow.upsert_memo(memo_of(self._state, word="running"))
         return self._state
 
     async def _run_batch(self, batch: Batch) -> None:
         state, _, preflight = self._parts()
+        if state.paused:
+            await until_resumed(state)
         if state.stopped:
             return
         await preflight.ask_again(batch.servers)
         state.phase = Phase.RUNNING
         self._tell()
         while not state.ledger.has_ended(batch):
-            for server in state.ledger.startable(batch):
+            for server in [] if state.paused else state.ledger.startable(batch):
                 state.ledger.start(server)
-                self._spawn(server)
-            await _next_end(state)
+                self._spawn(self._run_server(server))
+            await _next_change(state)
             self._tell()
 
-    def _spawn(self, server: str) -> None:
-        task = asyncio.create_task(self._run_server(server))
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         task.add_done_callback(self._note_bug)
 
     def _note_bug(self, task: "asyncio.Task[None]") -> None:
@@ -186,6 +175,8 @@ class OrchestrationWorkflow:
     async def _run_server(self, server: str) -> None:
         state, children, _ = self._parts()
         try:
+            if server in state.absent and not await self._comes_back(server):
+                return
             result = await children.execute(server)
             if result.status is ServerStatus.CANCELLED and not state.stopped:
                 result = await self._cancelled_from_outside(result)
@@ -196,9 +187,41 @@ class OrchestrationWorkflow:
             state.end_without_work(
                 server, ServerStatus.NOT_STARTED, f"not started: {state.ledger.stop_reason}"
             )
+        finally:
+            if state.stopped:
+                state.phase = Phase.STOPPING
+                self._obey_stop()
+
+    async def _comes_back(self, server: str) -> bool:
+        """Wait for a server whose agent is away; meanwhile another one takes its place.
+
+        Raises:
+            StoppedMeanwhile: The rollout stopped before it was back.
+        """
+        state, _, preflight = self._parts()
+        state.ledger.aside.add(server)
+        state.changes += 1
+        back = await preflight.await_back(server)
+        while back and not state.stopped and (state.paused or not state.ledger.has_room):
+            await _next_change(state)
+        state.ledger.aside.discard(server)
         if state.stopped:
+            raise StoppedMeanwhile
+        if not back:
+            state.end_without_work(server, ServerStatus.UNREACHABLE, silent(server))
+        elif objections := preflight.objections(server):
+            state.end_without_work(server, ServerStatus.FAILED, objections)
+            return False
+        return back
+
+    def _stop(self, reason: str) -> None:
+        state, _, _ = self._parts()
+        state.ledger.stop(reason)
+        state.changes += 1
+        if not state.is_over:
             state.phase = Phase.STOPPING
             self._obey_stop()
+        self._tell()
 
     async def _cancelled_from_outside(self, result: ServerResult) -> ServerResult:
         """Return the result of a server that somebody cancelled on its own: failed, and undone like one."""
@@ -228,8 +251,8 @@ class OrchestrationWorkflow:
         state.wait_until = None
 
     async def _undo(self) -> None:
-        state, children, _ = self._parts()
-        undoing = Undoing(state, children)
+        state, children, preflight = self._parts()
+        undoing = Undoing(state, children, preflight, self._tell)
         if undoing.is_needed:
             state.phase = Phase.ROLLING_BACK
             self._tell()
@@ -238,6 +261,7 @@ class OrchestrationWorkflow:
     def _finish(self) -> RolloutResult:
         state, _, _ = self._parts()
         state.phase = Phase.DONE
+        undone = state.plan.rollback_of
         result = fit_rollout_result(
             summarize(
                 state.final_results(),
@@ -249,6 +273,11 @@ class OrchestrationWorkflow:
                 started_at=state.started_at,
                 ended_at=workflow.now(),
                 warnings=state.warnings,
+            ).model_copy(
+                update={
+                    "orders": state.orders,
+                    "rollback_of": undone.rollout_id if undone else None,
+                }
             )
         )
         workflow.upsert_memo(memo_of(state, word=result.status.value))
@@ -262,8 +291,13 @@ class OrchestrationWorkflow:
         raise ApplicationError(sentence_of(result), json_of(result), type=kind, non_retryable=True)
 
     def _tell(self) -> None:
-        if self._state is not None:
-            workflow.set_current_details(details_of(self._state))
+        if self._state is None:
+            return
+        workflow.set_current_details(details_of(self._state))
+        steering = steering_of(self._state)
+        if steering != self._said:
+            self._said = steering
+            workflow.upsert_memo(memo_of(self._state, word="running"))
 
     def _parts(self) -> tuple[RolloutState, Children, Preflight]:
         if self._state is None or self._children is None or self._preflight is None:
@@ -283,9 +317,9 @@ def _refusal(problems: Sequence[Problem]) -> ApplicationError:
     )
 
 
-async def _next_end(state: RolloutState) -> None:
-    ended = len(state.ledger.statuses)
-    await workflow.wait_condition(lambda: len(state.ledger.statuses) > ended)
+async def _next_change(state: RolloutState) -> None:
+    seen = state.changes
+    await workflow.wait_condition(lambda: state.changes != seen)
 
 
 async def _wait_for(condition: Callable[[], bool], *, timeout: timedelta, summary: str) -> None:

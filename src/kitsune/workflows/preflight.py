@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from temporalio import exceptions, workflow
@@ -24,6 +24,8 @@ _ANSWER_WITHIN = timedelta(seconds=30)
 _FRESH_FOR = timedelta(minutes=1)
 #: Pause before a server that failed to answer properly is asked again.
 _PAUSE = timedelta(seconds=1)
+#: How long one question waits for an agent that is waited for patiently.
+_ONE_QUESTION = timedelta(days=1)
 _NOT_TAKEN = exceptions.TimeoutType.SCHEDULE_TO_START
 _SERVERS_NAMED = 5
 
@@ -62,9 +64,47 @@ class Preflight:
             server
             for server in servers
             if server not in self.state.ledger.statuses
+            and server not in self.state.absent
             and workflow.now() - self.state.asked_at[server] > _FRESH_FOR
         ]
         await self._ask(old, with_steps=False)
+
+    async def await_back(self, server: str) -> bool:
+        """Wait for a server that did not answer, as long as the plan says; return whether it is back."""
+        state = self.state
+        ends = state.clock.elapsed(workflow.now()) + state.plan.unreachable.patience
+        while not state.stopped:
+            left = ends - state.clock.elapsed(workflow.now())
+            if left < _PAUSE:
+                return False
+            if (
+                await self._ask_once(server, within=min(left, _ONE_QUESTION), with_steps=True)
+                is None
+            ):
+                state.absent.discard(server)
+                state.asked_at[server] = workflow.now()
+                return True
+            await workflow.sleep(_PAUSE)
+        return False
+
+    async def await_undoable(self, server: str, *, until: datetime) -> bool:
+        """Wait for a server that has to be rolled back; a stop or an abort does not end this."""
+        while (left := until - workflow.now()) >= _PAUSE:
+            silence = await self._ask_once(server, within=left, with_steps=False, yields=False)
+            if silence is None:
+                return True
+            await workflow.sleep(_PAUSE)
+        return False
+
+    def objections(self, server: str) -> str | None:
+        """Return what a server finds wrong with the plan, or None."""
+        texts = [
+            f"unknown step type {step_type!r}"
+            for step_type, servers in self.missing.items()
+            if server in servers
+        ]
+        texts += [problem.text for problem, servers in self.found.items() if server in servers]
+        return f"it cannot run the plan: {'; '.join(texts)}" if texts else None
 
     def cancel(self) -> None:
         """Stop asking: the rollout has been told to stop."""
@@ -97,7 +137,9 @@ class Preflight:
         if self.state.abort is None:
             self._give_up(server, silence)
 
-    async def _ask_once(self, server: str, *, within: timedelta, with_steps: bool) -> str | None:
+    async def _ask_once(
+        self, server: str, *, within: timedelta, with_steps: bool, yields: bool = True
+    ) -> str | None:
         """Ask once; return None for an answer, else what was seen instead."""
         request = PreflightRequest(
             rollout_id=self.state.rollout_id,
@@ -114,7 +156,8 @@ class Preflight:
             cancellation_type=ActivityCancellationType.TRY_CANCEL,
             summary=f"is {server} there?"[:200],
         )
-        self._asking[server] = handle
+        if yields:
+            self._asking[server] = handle
         try:
             report = PreflightReport.model_validate(await handle)
         except exceptions.ActivityError as error:
@@ -155,8 +198,15 @@ class Preflight:
         return ", ".join(ordered[:_SERVERS_NAMED]) + (f" and {more} more" if more > 0 else "")
 
     def _give_up(self, server: str, silence: str) -> None:
-        policy = self.state.plan.unreachable
-        skipped = policy.policy == "skip"
-        status = ServerStatus.SKIPPED if skipped else ServerStatus.UNREACHABLE
-        advice = f"is `kitsune local-worker --server-id {server}` running there?"
-        self.state.end_without_work(server, status, f"{silence} on task queue {server!r}: {advice}")
+        policy = self.state.plan.unreachable.policy
+        if policy == "wait":
+            self.state.absent.add(server)
+            return
+        status = ServerStatus.SKIPPED if policy == "skip" else ServerStatus.UNREACHABLE
+        self.state.end_without_work(server, status, silent(server, silence))
+
+
+def silent(server: str, silence: str = "no local worker answered") -> str:
+    """Return that a server did not answer, and what to look at."""
+    advice = f"is `kitsune local-worker --server-id {server}` running there?"
+    return f"{silence} on task queue {server!r}: {advice}"

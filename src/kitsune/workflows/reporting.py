@@ -1,10 +1,15 @@
 """What a rollout says of itself: the `progress` query, the memo, the page in Temporal's UI."""
 
 from collections import Counter
+from datetime import datetime, timedelta
 from typing import Any
 
+from temporalio import workflow
+
 from kitsune import names
+from kitsune.models.orders import Gate
 from kitsune.models.progress import BatchProgress, Phase, Progress, ProgressRequest, ServerProgress
+from kitsune.models.requests import HeldServer
 from kitsune.models.results import COUNTS_AS_FAILED, RolloutResult, ServerResult, ServerStatus
 from kitsune.rollout.batches import Batch
 from kitsune.rollout.bounds import shorten
@@ -17,6 +22,7 @@ _BATCHES_SHOWN = 50
 _LARGEST_PAGE = 500
 _ERROR_SHOWN = 600
 _FAILURES_IN_DETAILS = 20
+_ORDERS_SHOWN = 20
 
 
 def progress_of(
@@ -39,7 +45,12 @@ def progress_of(
         batches=_batches(state, around=current.index if current else 0),
         batch_count=len(state.ledger.batches),
         failures=state.ledger.failures,
-        limit_text=limit_text(len(servers), state.plan.rollout_strategy),
+        limit_text=limit_text(len(servers), state.ledger.strategy),
+        paused=state.paused,
+        gate=_gate(state),
+        orders=state.orders[-_ORDERS_SHOWN:],
+        deadline=_moment(state, state.plan.deadline),
+        rollback_until=state.rollback_until if state.pending else None,
         wait_until=state.wait_until,
         reason=state.ledger.stop_reason,
         actor=state.abort.actor if state.abort else None,
@@ -60,7 +71,19 @@ def memo_of(state: RolloutState, *, word: str) -> dict[str, Any]:
             "total": len(state.plan.servers),
             "counts": dict(counts),
             "rollbackFailed": sum(1 for found in state.results.values() if found.rollback_failed),
+            "rollbackPending": sum(1 for found in state.results.values() if found.rollback_pending),
+            **steering_of(state),
         }
+    }
+
+
+def steering_of(state: RolloutState) -> dict[str, Any]:
+    """Return what waits for an operator: the part of the memo that changes while a rollout runs."""
+    over = state.phase is Phase.DONE
+    return {
+        "paused": state.paused and not over,
+        "gate": state.gate.id if state.gate else None,
+        "held": len(state.held),
     }
 
 
@@ -75,17 +98,47 @@ def details_of(state: RolloutState, result: RolloutResult | None = None) -> str:
         lines.append(
             f"- batch {current.index + 1} of {len(state.ledger.batches)}{' (canary)' if current.canary else ''}"
         )
-    lines.append(f"- {limit_text(len(state.plan.servers), state.plan.rollout_strategy)}")
+    lines.append(f"- {limit_text(len(state.plan.servers), state.ledger.strategy)}")
+    if state.paused and not result:
+        lines.append("- **paused**")
+    if state.gate:
+        lines.append(f"- waits for approval of **{state.gate.id}**")
+    lines += [f"- **{held.server_id}** is held: {_cell(held.error)}" for held in _some_held(state)]
     failed = [found for found in state.results.values() if found.status in COUNTS_AS_FAILED]
     if failed:
         lines += ["", "| server | status | why |", "|---|---|---|"]
         lines += [_row(found) for found in failed[:_FAILURES_IN_DETAILS]]
+    if state.orders:
+        lines += ["", "| order | by | when | why |", "|---|---|---|---|"]
+        lines += [
+            f"| {order.verb} {_cell(order.detail)} | {_cell(order.actor)} | {order.at:%Y-%m-%d %H:%M:%S} "
+            f"| {_cell(order.reason)} |"
+            for order in state.orders[-_ORDERS_SHOWN:]
+        ]
     return "\n".join(lines)
 
 
 def _row(result: ServerResult) -> str:
-    why = (shorten(result.error, 200) or "").replace("|", "\\|").replace("\n", " ")
-    return f"| {result.server_id} | {result.status.value} | {why} |"
+    return f"| {result.server_id} | {result.status.value} | {_cell(result.error)} |"
+
+
+def _cell(text: str | None) -> str:
+    return (shorten(text, 200) or "").replace("|", "\\|").replace("\n", " ")
+
+
+def _some_held(state: RolloutState) -> list[HeldServer]:
+    return list(state.held.values())[:_FAILURES_IN_DETAILS]
+
+
+def _gate(state: RolloutState) -> Gate | None:
+    if state.gate is None:
+        return None
+    return state.gate.model_copy(update={"until": _moment(state, state.gate_closes)})
+
+
+def _moment(state: RolloutState, elapsed: timedelta | None) -> datetime | None:
+    """Return when so much active time will have passed."""
+    return None if elapsed is None else state.clock.moment_of(elapsed, workflow.now())
 
 
 def _current(state: RolloutState) -> Batch | None:
@@ -116,15 +169,21 @@ def _batch(state: RolloutState, batch: Batch) -> BatchProgress:
 
 
 def _state_of(state: RolloutState, server: str) -> str:
-    if server in state.undoing:
-        return "rollingBack"
+    for word, servers in (("rollingBack", state.undoing), ("rollbackPending", state.pending)):
+        if server in servers:
+            return word
     status = state.ledger.statuses.get(server)
     if status is not None:
         return status.value
-    if server in state.waiting_for:
-        return "waiting"
-    if server in state.ledger.in_flight:
-        return "running"
+    absent = () if state.stopped else state.absent
+    for word, waiting in (
+        ("waiting", state.waiting_for),
+        ("held", state.held),
+        ("waitingForAgent", absent),
+        ("running", state.ledger.in_flight),
+    ):
+        if server in waiting:
+            return word
     over = state.stopped and state.phase is not Phase.PREFLIGHT
     return ServerStatus.NOT_STARTED.value if over else "pending"
 
@@ -133,13 +192,16 @@ def _server(state: RolloutState, server: str) -> ServerProgress:
     result = state.results.get(server)
     batch = state.ledger.batch_of(server).index
     if result is None:
-        holder = state.waiting_for.get(server)
+        holder, held = state.waiting_for.get(server), state.held.get(server)
+        error = f"waits for rollout {holder!r}" if holder else None
+        error = f"step {held.step!r}: {held.error}" if held else error
         return ServerProgress(
             server_id=server,
             state=_state_of(state, server),
             batch=batch,
             started_at=state.started.get(server),
-            error=f"waits for rollout {holder!r}" if holder else None,
+            error=shorten(error, _ERROR_SHOWN),
+            failed_step=held.step if held else None,
         )
     broken = next((step for step in reversed(result.steps_executed) if not step.success), None)
     return ServerProgress(
@@ -152,4 +214,5 @@ def _server(state: RolloutState, server: str) -> ServerProgress:
         failed_step=broken.name if broken and not result.success else None,
         rolled_back=result.rolled_back,
         rollback_failed=result.rollback_failed,
+        rollback_pending=result.rollback_pending,
     )

@@ -27,7 +27,15 @@ class ServerRollbackWorkflow:
             f"**{request.server_id}**: rolling back `{request.rollout_id}`"
         )
         outcomes = await undo_steps(
-            request, [_before(step, begun=step.index in request.begun) for step in request.steps]
+            request,
+            [
+                _before(
+                    step,
+                    begun=step.index in request.begun,
+                    generation=request.generations.get(step.index, 0),
+                )
+                for step in request.steps[request.first_step :]
+            ],
         )
         undo = how_undone(outcomes)
         result = ServerResult(
@@ -52,7 +60,12 @@ class ServerRollbackWorkflow:
         return result
 
 
-def _before(step: ResolvedStep, *, begun: bool) -> StepOutcome:
+def _before(step: ResolvedStep, *, begun: bool, generation: int) -> StepOutcome:
     return StepOutcome(
-        name=step.name, success=True, type=step.type, index=step.index, executions=int(begun)
+        name=step.name,
+        success=True,
+        type=step.type,
+        index=step.index,
+        executions=int(begun),
+        generation=generation,
     )

@@ -14,25 +14,38 @@ from kitsune import names
 from kitsune.models.durations import LONGEST, format_duration, parse_duration
 from kitsune.models.requests import ResolvedStep, ServerRequest, StepRequest, UndoOutcome
 from kitsune.models.results import StepOutcome
-from kitsune.rollout.steps import EXECUTIONS_WHERE_IDEMPOTENT
+from kitsune.rollout.steps import EXECUTIONS_WHERE_IDEMPOTENT, undo_generation
 
 #: The agent enforces a step's timeout itself; Temporal's only ends a delivery that nobody watches any more.
 _SLACK = timedelta(minutes=10)
 #: How long an operation may be handed out again because agents or networks were lost.
 _DELIVERIES = timedelta(days=1)
 _CANCELLED = "cancelled while it ran"
+#: What the undoing of a step amounts to that was executed in several generations.
+_UNDONE_WORST_FIRST = {
+    "rollbackFailed": 0,
+    "rolledBack": 1,
+    "cannotBeUndone": 2,
+    "nothingToUndo": 3,
+}
 
 
-async def run_step(request: ServerRequest, step: ResolvedStep) -> StepOutcome:
+async def run_step(
+    request: ServerRequest, step: ResolvedStep, *, generation: int = 0
+) -> StepOutcome:
     """Run one step and return its outcome, whatever it is.
 
+    A higher generation is the step once more, on an operator's word: another operation for the agent.
     A cancelled workflow cancels the step, waits for its end, and gets an outcome of status `cancelled`
     or the step's own outcome where it was faster.
     """
     if step.type == names.STEP_SLEEP:
-        return await _sleep(step)
+        return (await _sleep(step)).model_copy(update={"generation": generation})
+    generation += request.generation
     started_at = workflow.now()
-    handle = _start(names.EXECUTE_STEP, request, step, result_type=StepOutcome)
+    handle = _start(
+        names.EXECUTE_STEP, request, step, result_type=StepOutcome, generation=generation
+    )
     try:
         outcome: StepOutcome = await _end_of(handle, cancel=True)
     except ActivityError as error:
@@ -42,6 +55,7 @@ async def run_step(request: ServerRequest, step: ResolvedStep) -> StepOutcome:
         update={
             "started_at": outcome.started_at or started_at,
             "ended_at": outcome.ended_at or workflow.now(),
+            "generation": generation,
         }
     )
 
@@ -59,14 +73,26 @@ async def _undo(request: ServerRequest, outcome: StepOutcome) -> StepOutcome:
     step = request.steps[outcome.index]
     if step.type == names.STEP_SLEEP:
         return outcome.model_copy(update={"undone": "nothingToUndo"})
-    begun = outcome.executions > 0
-    handle = _start(names.ROLLBACK_STEP, request, step, result_type=UndoOutcome, begun=begun)
-    try:
-        report: UndoOutcome = await _end_of(handle, cancel=False)
-    except ActivityError as error:
-        failed = _outcome_of(error, step, cancelled=False)
-        return outcome.model_copy(update={"undone": "rollbackFailed", "undo_error": failed.error})
-    return outcome.model_copy(update={"undone": report.undone})
+    undone: list[StepOutcome] = []
+    for generation in range(outcome.generation, -1, -1):
+        begun = outcome.executions > 0 and generation == outcome.generation
+        handle = _start(
+            names.ROLLBACK_STEP,
+            request,
+            step,
+            result_type=UndoOutcome,
+            begun=begun,
+            generation=generation,
+        )
+        try:
+            report: UndoOutcome = await _end_of(handle, cancel=False)
+        except ActivityError as error:
+            failed = _outcome_of(error, step, cancelled=False)
+            update = {"undone": "rollbackFailed", "undo_error": failed.error}
+        else:
+            update = {"undone": report.undone, "undo_error": None}
+        undone.append(outcome.model_copy(update=update))
+    return min(undone, key=lambda tried: _UNDONE_WORST_FIRST.get(tried.undone or "", 0))
 
 
 def _start(
@@ -75,6 +101,7 @@ def _start(
     step: ResolvedStep,
     *,
     result_type: type,
+    generation: int,
     begun: bool = False,
 ) -> ActivityHandle[Any]:
     executions = step.maximum_attempts or EXECUTIONS_WHERE_IDEMPOTENT
@@ -87,9 +114,11 @@ def _start(
             run_id=request.run_id,
             server_id=request.server_id,
             step=step,
-            generation=request.generation,
+            generation=generation,
             output_limit=request.output_limit,
             begun=begun,
+            refuse_conflicts=request.refuse_conflicts,
+            rollback_generation=undo_generation(request.rollback_generation, generation),
         ),
         task_queue=request.server_id,
         result_type=result_type,

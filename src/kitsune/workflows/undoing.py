@@ -1,11 +1,15 @@
-"""Undoing a rollout that stopped: which servers, in which order."""
+"""Undoing a rollout that stopped: which servers, in which order, and patience with those that are away."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from temporalio import workflow
+
 from kitsune.models.results import ServerResult, ServerStatus
-from kitsune.rollout.targets import servers_to_undo, undone_result
+from kitsune.rollout.targets import pending_result, servers_to_undo, undone_result
 from kitsune.workflows.children import Children, ServerTaken
+from kitsune.workflows.preflight import Preflight
 from kitsune.workflows.state import RolloutState
 
 _AWAY = "its local worker is away, so nothing could be undone there"
@@ -13,11 +17,23 @@ _AWAY = "its local worker is away, so nothing could be undone there"
 
 @dataclass
 class Undoing:
-    """Rolls servers back, newest batch first, so many at once as the plan allows."""
+    """Rolls servers back, newest batch first, so many at once as the plan allows.
+
+    A server that is away is waited for beside all the others, until the plan's `rollback.deadline`.
+
+    Attributes:
+        tell: Says that something has changed that people see.
+    """
 
     state: RolloutState
     children: Children
+    preflight: Preflight
+    tell: Callable[[], None]
     _tried: set[str] = field(default_factory=set)
+    _later: "list[asyncio.Task[None]]" = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._gate = asyncio.Semaphore(self.state.plan.rollback.max_concurrency)
 
     @property
     def is_needed(self) -> bool:
@@ -26,12 +42,21 @@ class Undoing:
 
     async def run(self) -> None:
         """Undo every server that has to be; how each went is noted in its result."""
-        gate = asyncio.Semaphore(self.state.plan.rollback.max_concurrency)
+        self.children.hurry()
+        await self._undo_groups()
+        while self._later:
+            later, self._later = self._later, []
+            await asyncio.gather(*later)
+            await self._undo_groups()
+
+    async def _undo_groups(self) -> None:
         while groups := self._groups():  # asked anew: an operator may ask for more while it goes on
             self._tried.update(groups[0])
-            await asyncio.gather(*(self._undo(server, gate) for server in groups[0]))
+            await asyncio.gather(*(self._undo(server) for server in groups[0]))
 
     def _groups(self) -> list[list[str]]:
+        if self.state.plan.rollback_of:
+            return []  # what it does is undoing already
         untried = {
             server: result
             for server, result in self.state.results.items()
@@ -43,20 +68,50 @@ class Undoing:
             scope=self.state.plan.rollback.scope,
             stopped=self.state.stopped,
             abort=self.state.abort,
+            unsettled=self.state.unsettled,
         )
 
-    async def _undo(self, server: str, gate: asyncio.Semaphore) -> None:
+    async def _undo(self, server: str) -> None:
         if server in self.state.away:
-            self._note(server, _failed(server, _AWAY))
+            if not workflow.patched("pending-rollbacks"):
+                self._note(server, _failed(server, _AWAY))
+                return
+            self._wait_for(server)
             return
-        async with gate:
+        async with self._gate:
             self.state.undoing.add(server)
             try:
                 undo = await self.children.roll_back(server)
             except ServerTaken as taken:
                 undo = _failed(server, str(taken))
             self.state.undoing.discard(server)
-            self._note(server, undo)
+        if server in self.state.away and workflow.patched("pending-rollbacks"):
+            self._wait_for(server)
+            return
+        self._note(server, undo)
+
+    def _wait_for(self, server: str) -> None:
+        if self.state.rollback_until is None:
+            self.state.rollback_until = workflow.now() + self.state.plan.rollback.deadline
+        self.state.pending.add(server)
+        self.tell()
+        self._later.append(asyncio.create_task(self._undo_later(server)))
+
+    async def _undo_later(self, server: str) -> None:
+        until = self.state.rollback_until or workflow.now()
+        back = await self.preflight.await_undoable(server, until=until)
+        self.state.pending.discard(server)
+        if back:
+            self.state.away.pop(server, None)
+            await self._undo(server)
+        else:
+            result = self.state.results[server]
+            self.state.results[server] = pending_result(
+                result,
+                rollout_id=self.state.rollout_id,
+                waited=self.state.plan.rollback.deadline,
+            )
+        self.tell()
 
     def _note(self, server: str, undo: ServerResult) -> None:
         self.state.results[server] = undone_result(self.state.results[server], undo)
