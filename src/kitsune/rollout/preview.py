@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pydantic import Field
 
 from kitsune.models.base import WireModel
-from kitsune.models.durations import Duration
+from kitsune.models.durations import LONGEST, Duration
 from kitsune.models.plan import Plan
-from kitsune.rollout.batches import split_into_batches
+from kitsune.rollout.batches import resolve_size, split_into_batches
+from kitsune.rollout.gates import gate_after
 from kitsune.rollout.limits import MAX_IN_FLIGHT, failures_allowed, limit_text
 from kitsune.rollout.steps import resolve_steps
 
@@ -33,12 +34,14 @@ class BatchPreview(WireModel):
 
     Attributes:
         wait_after_seconds: Durable wait (soak or delay) before the next batch.
+        gate: What a person has to approve before the next batch, as in `batch-2`.
     """
 
     index: int
     canary: bool
     servers: list[str]
     wait_after_seconds: float = 0.0
+    gate: str | None = None
 
 
 class StepPreview(WireModel):
@@ -68,6 +71,15 @@ class Preview(WireModel):
         failures_allowed: Failed servers that are tolerated; None for any number.
         limit_text: The stop rule in words.
         at_once: Servers at once, at most.
+        on_failure: `rollback`, or `ask`: a failed server is held until a person decides.
+        approval_timeout: Longest wait for an approval; None: for ever.
+        deadline: Longest time of the whole rollout.
+        progress_deadline: Longest time without any server that ends.
+        unreachable: What happens with servers that do not answer: `fail`, `skip` or `wait`.
+        unreachable_timeout: So long they may stay silent; None: for ever.
+        unreachable_allowed: Unreachable servers that are tolerated; None: they count as failed.
+        rollback_deadline: So long a rollback waits for a server that is away.
+        rollback_of: The rollout that this one undoes.
     """
 
     name: str
@@ -78,6 +90,15 @@ class Preview(WireModel):
     on_stop: str
     at_once: int
     rollback: str
+    on_failure: str = "rollback"
+    approval_timeout: Duration | None = None
+    deadline: Duration | None = None
+    progress_deadline: Duration | None = None
+    unreachable: str = "fail"
+    unreachable_timeout: Duration | None = None
+    unreachable_allowed: int | None = None
+    rollback_deadline: Duration | None = None
+    rollback_of: str | None = None
     batches: list[BatchPreview]
     steps: list[StepPreview]
     warnings: list[str] = Field(default_factory=list)
@@ -99,7 +120,7 @@ def preview_plan(
         warnings: What checking the plan has found besides.
         unknown_types: Step types that only the servers can know.
     """
-    strategy = plan.rollout_strategy
+    strategy, away = plan.rollout_strategy, plan.unreachable
     batches = split_into_batches(plan.servers, strategy)
     largest = max(len(batch.servers) for batch in batches)
     return Preview(
@@ -111,12 +132,24 @@ def preview_plan(
         on_stop=strategy.on_stop,
         at_once=min(largest, strategy.max_concurrency or MAX_IN_FLIGHT, MAX_IN_FLIGHT),
         rollback=plan.rollback.scope,
+        on_failure=strategy.on_failure,
+        approval_timeout=strategy.approval_timeout,
+        deadline=plan.deadline,
+        progress_deadline=strategy.progress_deadline,
+        unreachable=away.policy,
+        unreachable_timeout=None if away.patience == LONGEST else away.patience,
+        unreachable_allowed=None
+        if away.max_unreachable is None
+        else resolve_size(away.max_unreachable, len(plan.servers), least=0),
+        rollback_deadline=plan.rollback.deadline,
+        rollback_of=plan.rollback_of.rollout_id if plan.rollback_of else None,
         batches=[
             BatchPreview(
                 index=batch.index,
                 canary=batch.canary,
                 servers=list(batch.servers),
                 wait_after_seconds=batch.wait_after,
+                gate=gate_after(batch, batches, approval=strategy.approval),
             )
             for batch in batches
         ],

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from kitsune.models.plan import Plan, RolloutStrategy
 from kitsune.models.sizes import Size, percent_of
 from kitsune.rollout.batches import Batch, split_into_batches
+from kitsune.rollout.gates import gates_of
 from kitsune.rollout.limits import MAX_IN_FLIGHT, failures_allowed
 
 
@@ -17,6 +18,7 @@ def plan_warnings(plan: Plan) -> list[str]:
         *_about_batches(plan, batches),
         *_about_canaries(plan, batches),
         *_about_limits(plan, batches),
+        *_about_people(plan, batches),
     ]
 
 
@@ -70,6 +72,21 @@ def _about_limits(plan: Plan, batches: list[Batch]) -> Iterator[str]:
         yield "onStop cancel does nothing: servers run one at a time"
     if "max_concurrency" in plan.rollback.model_fields_set and plan.rollback.scope != "fleet":
         yield "rollback.maxConcurrency does nothing without rollback.scope fleet"
+
+
+def _about_people(plan: Plan, batches: list[Batch]) -> Iterator[str]:
+    strategy = plan.rollout_strategy
+    gates = gates_of(batches, approval=strategy.approval)
+    if strategy.approval == "afterCanary" and not gates:
+        canaries = any(batch.canary for batch in batches)
+        why = "no batch follows the canary" if canaries else "there is no canary"
+        yield f"approval afterCanary does nothing: {why}"
+    elif strategy.approval == "everyBatch" and not gates:
+        yield "approval everyBatch does nothing: there is one batch"
+    if strategy.approval_timeout and not gates:
+        yield "approvalTimeout does nothing: nothing waits for an approval"
+    if plan.unreachable.max_unreachable is not None and plan.unreachable.policy == "skip":
+        yield "unreachable.maxUnreachable does nothing with unreachable.policy skip"
 
 
 def _about_failures(strategy: RolloutStrategy, fleet: int) -> Iterator[str]:

@@ -72,11 +72,11 @@ class Undoing:
         )
 
     async def _undo(self, server: str) -> None:
-        if server in self.state.away:
-            if not workflow.patched("pending-rollbacks"):
-                self._note(server, _failed(server, _AWAY))
-                return
+        if server in self.state.away and self._is_patient(server):
             self._wait_for(server)
+            return
+        if server in self.state.away:
+            self._note(server, _failed(server, _AWAY))
             return
         async with self._gate:
             self.state.undoing.add(server)
@@ -85,10 +85,14 @@ class Undoing:
             except ServerTaken as taken:
                 undo = _failed(server, str(taken))
             self.state.undoing.discard(server)
-        if server in self.state.away and workflow.patched("pending-rollbacks"):
+        if server in self.state.away and self._is_patient(server):
             self._wait_for(server)
             return
         self._note(server, undo)
+
+    def _is_patient(self, server: str) -> bool:
+        """Return whether a server is only away; one whose worker fails at our workflows will go on failing."""
+        return not self.state.away[server].failing and workflow.patched("pending-rollbacks")
 
     def _wait_for(self, server: str) -> None:
         if self.state.rollback_until is None:
