@@ -30,6 +30,7 @@ async def record(version: str) -> None:
             await bench.start_orchestrator()
             await bench.start_servers("a", "b", "c")
             await _record_all(bench, folder)
+            await _record_steered(bench, folder)
             await bench.close()
 
 
@@ -62,6 +63,63 @@ async def _record_all(bench: Bench, folder: Path) -> None:
     )
     await bench.end_of(away)
     await _save(bench, folder, "unreachable", rollout=away)
+
+
+async def _record_steered(bench: Bench, folder: Path) -> None:
+    bench.probe.released.clear()
+    bench.probe.held.clear()
+    gates = {"type": "Rolling", "approval": "everyBatch", "progressDeadline": "1h"}
+    plan = {**plan_of("ab", gates), "deadline": "1h"}
+    plan["steps"][0]["params"] = {"hold": ["a"]}
+    handle = await bench.start(plan)
+    await bench.probe.held.wait()
+    await handle.execute_update(names.PAUSE, {"actor": "anna", "reason": "lunch"})
+    await asyncio.sleep(1)
+    bench.probe.released.set()
+    await asyncio.sleep(1)
+    await _save(bench, folder, "paused-unfinished", rollout=handle, server="a")
+    await handle.execute_update(names.RESUME, {"actor": "ben"})
+    await bench.until_progress(handle, lambda seen: seen.gate is not None)
+    await _save(bench, folder, "gate-unfinished", rollout=handle)
+    await handle.execute_update(names.APPROVE, {"gate": "batch-1"})
+    await bench.end_of(handle)
+    await _save(bench, folder, "paused-and-approved", rollout=handle, server="a")
+
+    bench.probe.fail_when_released = True
+    ask = {"type": "Sequential", "onFailure": "ask"}
+    handle = await bench.start(plan_of("ab", ask, hold="a"))
+    await bench.until_progress(handle, lambda seen: seen.counts.get("held") == 1)
+    bench.probe.fail_when_released = False
+    await handle.execute_update(names.RETRY, {"serverId": bench.id_of("a")})
+    await bench.end_of(handle)
+    await _save(bench, folder, "held-and-retried", rollout=handle, server="a")
+
+    undone = {
+        "rolloutId": handle.id,
+        "runId": handle.first_execution_run_id,
+        "begun": {bench.id_of(name): 2 for name in "ab"},
+        "generations": {bench.id_of("a"): [0, 1]},
+    }
+    again = await bench.start({**plan_of("ab", {"type": "Sequential"}), "rollbackOf": undone})
+    await bench.end_of(again)
+    await _save(bench, folder, "rollback-of", rollout=again, server="a")
+
+    wire = await bench.start_separate_server("d")
+    bench.probe.released.clear()
+    gone = {"unreachable": {"timeout": 2}, "heartbeatTimeout": 3, "rollback": {"deadline": "20s"}}
+    handle = await bench.start({**plan_of("d", hold="d"), **gone})
+    await bench.until(lambda: ("execute", "two", "d") in bench.probe.ledger)
+    wire.cut()
+    await bench.until_progress(handle, lambda seen: "rollbackPending" in seen.counts)
+    bench.probe.released.set()
+    wire.mend()
+    await bench.end_of(handle)
+    await _save(bench, folder, "pending-rollback", rollout=handle)
+
+    patient = {"unreachable": {"policy": "wait", "timeout": 12, "maxUnreachable": "50%"}}
+    handle = await bench.start({**plan_of(["a", "never"]), **patient})
+    await bench.end_of(handle)
+    await _save(bench, folder, "waited-for", rollout=handle)
 
 
 async def _save(bench, folder, name, *, rollout=None, server=None) -> None:

@@ -1,7 +1,6 @@
 """Rollouts that follow another one: later steps only, and undoing what the other one did."""
 
 import pytest
-
 from temporalio.client import WorkflowFailureError
 
 from support.bench import plan_of, statuses

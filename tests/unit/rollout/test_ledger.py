@@ -157,3 +157,65 @@ def test_the_first_reason_to_stop_stays():
     ledger.stop("aborted by anna")
     ledger.end("a", ServerStatus.FAILED)
     assert ledger.stop_reason == "aborted by anna"
+
+
+def ledger_of(servers, strategy, **keys):
+    return Ledger(list(servers), RolloutStrategy.model_validate(strategy), **keys)
+
+
+@given(st.integers(1, 5), st.integers(0, 3), st.lists(st.tuples(st.booleans(), ENDS), max_size=20))
+def test_nothing_starts_while_held_servers_could_be_one_failure_too_many(window, allowed, moves):
+    ledger = ledger_of([f"s{n}" for n in range(20)], {"maxFailures": allowed})
+    ledger.set_limits(max_failures=None, max_concurrency=window)
+    for holds, end in moves:
+        for server in ledger.startable(ledger.batches[0]):
+            assert ledger.failures + len(ledger.held) <= allowed
+            ledger.start(server)
+        flying = [server for server in ledger.in_flight if server not in ledger.held]
+        if not flying:
+            break
+        if holds:
+            ledger.held.add(flying[0])
+        else:
+            ledger.end(flying[0], end)
+
+
+def test_a_held_canary_lets_nothing_start_whatever_the_limit():
+    ledger = ledger_of("abc", {"canaryPercentage": 66, "maxConcurrency": 1, "maxFailures": -1})
+    (first, second) = ledger.batches[0].servers
+    ledger.start(first)
+    ledger.strategy = ledger.strategy.model_copy(update={"max_concurrency": 5})
+    assert ledger.startable(ledger.batches[0]) == [second]
+    ledger.held.add(first)
+    assert ledger.startable(ledger.batches[0]) == []
+
+
+def test_a_server_that_waits_for_its_agent_leaves_its_place_to_another():
+    ledger = ledger_of("abc", {"maxConcurrency": 1})
+    ledger.start("a")
+    assert ledger.startable(ledger.batches[0]) == []
+    ledger.aside.add("a")
+    assert ledger.startable(ledger.batches[0]) == ["b"]
+    ledger.start("b")
+    assert not ledger.has_room
+    ledger.end("b", ServerStatus.SUCCEEDED)
+    assert ledger.has_room
+
+
+def test_unreachable_servers_count_into_their_own_budget_only():
+    ledger = ledger_of("abcde", {"maxFailures": 1}, max_unreachable="40%")
+    ledger.end("a", ServerStatus.UNREACHABLE)
+    ledger.end("b", ServerStatus.UNREACHABLE)
+    ledger.end("c", ServerStatus.FAILED)
+    assert (ledger.failures, ledger.stop_reason) == (1, None)
+    ledger.end("d", ServerStatus.UNREACHABLE)
+    assert ledger.stop_reason == "3 servers unreachable, 2 allowed (the last: d)"
+
+
+def test_a_limit_that_is_passed_already_stops_the_rollout_when_it_is_set():
+    ledger = ledger_of("abc", {"maxFailures": 2})
+    ledger.end("a", ServerStatus.FAILED)
+    ledger.set_limits(max_failures=1, max_concurrency=None)
+    assert ledger.stop_reason is None
+    ledger.set_limits(max_failures=0, max_concurrency=1)
+    assert ledger.stop_reason == "1 server failed, 0 allowed from now on"

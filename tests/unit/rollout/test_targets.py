@@ -1,12 +1,14 @@
 """Which servers a stopped rollout undoes, and in which order."""
 
+from datetime import timedelta
+
 import pytest
 
 from kitsune.models.plan import RolloutStrategy
 from kitsune.models.requests import AbortRequest
 from kitsune.models.results import ServerResult, ServerStatus, StepOutcome
 from kitsune.rollout.batches import split_into_batches
-from kitsune.rollout.targets import servers_to_undo, undone_result
+from kitsune.rollout.targets import pending_result, result_of_undo, servers_to_undo, undone_result
 
 S = ServerStatus
 BATCHES = split_into_batches(
@@ -82,3 +84,31 @@ def test_an_undo_that_failed_is_said_beside_the_error():
     merged = undone_result(server("d", S.CANCELLED, error="cancelled"), undo)
     assert (merged.rolled_back, merged.rollback_failed) == (False, True)
     assert merged.error == "cancelled; rollback: disk full"
+
+
+def test_a_held_server_that_nobody_decided_about_is_undone_like_one_that_failed():
+    results = {"a": server("a", S.FAILED), "b": server("b", S.FAILED)}
+
+    def found(scope):
+        return servers_to_undo(
+            BATCHES, results, scope=scope, stopped=True, abort=None, unsettled={"a"}
+        )
+
+    assert found("server") == [["a"]]
+    assert found("none") == []
+
+
+def test_a_pending_rollback_says_what_to_run_later():
+    result = pending_result(
+        server("a", S.UNKNOWN, error="away"), rollout_id="r", waited=timedelta(hours=1)
+    )
+    assert result.rollback_pending
+    assert not result.rollback_failed
+    assert result.error.startswith("away; its rollback is pending: no local worker answered for 1h")
+    assert "`kitsune rollback r --server a --retry`" in result.error
+
+
+@pytest.mark.parametrize(("failed", "status"), [(True, S.FAILED), (False, S.SUCCEEDED)])
+def test_in_a_rollout_that_undoes_another_one_undone_is_what_succeeds(failed, status):
+    undo = server("a", S.SUCCEEDED, rollback_failed=failed)
+    assert result_of_undo(undo).status is status

@@ -82,3 +82,19 @@ def test_the_sentence_says_what_happened_and_why():
         "stopped: 1 server failed, 0 allowed (1 succeeded, 1 failed of 2; 1 rolled back; "
         "1 could not be rolled back)"
     )
+
+
+def test_a_pending_rollback_needs_a_person_and_is_said():
+    result = result_of(server(1, S.UNKNOWN, rollback_pending=True), reason="1 failed")
+    assert exit_code_of(result) == 6
+    assert sentence_of(result).endswith("; 1 rollback pending)")
+
+
+def test_a_rollout_that_undid_another_one_says_how_far_it_came():
+    servers = [server(1, S.SUCCEEDED, rolled_back=True), server(2, S.SUCCEEDED)]
+    done = result_of(*servers).model_copy(update={"rollback_of": "r"})
+    assert sentence_of(done) == "rolled back 2 of 2"
+    stuck = result_of(*servers, server(3, S.FAILED, rollback_failed=True))
+    stuck = stuck.model_copy(update={"rollback_of": "r"})
+    assert "could not be rolled back; rolled back 2 of 3" in sentence_of(stuck)
+    assert exit_code_of(stuck) == 6
