@@ -57,6 +57,20 @@ async def test_an_undo_that_fails_later_is_a_failure_and_needs_a_person(bench):
     assert result.rollback_failed == 1
 
 
+async def test_a_server_that_is_away_holds_up_no_later_rollback_and_stays_pending(bench):
+    await bench.start_servers("a")
+    plan = plan_of("ab", {"type": "Sequential"})
+    patience = {"unreachable": {"policy": "wait", "timeout": "12s"}}
+    first = await bench.start({**plan, "servers": ["a"]})
+    await bench.end_of(first)
+    undo = undoing(bench, plan, first, first.first_execution_run_id)
+    result = await bench.run({**undo, **patience})
+    assert statuses(result) == {"a": "succeeded", "b": "unreachable"}
+    (a, b) = result.results
+    assert (a.rolled_back, b.rollback_pending) == (True, True)
+    assert f"kitsune rollback {first.id} --server {b.server_id} --retry" in b.error
+
+
 async def test_a_plan_that_begins_behind_its_last_step_is_refused(bench):
     problems = await refused(bench, {**plan_of("a"), "startAt": {"other": 0, bench.id_of("a"): 2}})
     assert [problem["path"] for problem in problems] == [

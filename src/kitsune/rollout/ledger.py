@@ -34,7 +34,16 @@ class Ledger:
         strategy: RolloutStrategy,
         *,
         max_unreachable: Size | None = None,
+        leaves_behind: bool = False,
     ) -> None:
+        """Open the books.
+
+        Args:
+            servers: In the order in which they are taken.
+            strategy: The plan's.
+            max_unreachable: Unreachable servers that are tolerated; None: they count as failed.
+            leaves_behind: Servers that wait for their agent hold up no batch, and stop nothing.
+        """
         self.servers = list(servers)
         self.batches: list[Batch] = split_into_batches(self.servers, strategy)
         self.statuses: dict[str, ServerStatus] = {}
@@ -43,6 +52,7 @@ class Ledger:
         self.aside: set[str] = set()
         self.stop_reason: str | None = None
         self.strategy = strategy
+        self._leaves_behind = leaves_behind
         self._allowed_away = (
             None
             if max_unreachable is None
@@ -124,10 +134,11 @@ class Ledger:
 
     def has_ended(self, batch: Batch) -> bool:
         """Return whether nothing of a batch is in flight and nothing more of it may start."""
-        if any(server in self.in_flight for server in batch.servers):
+        left = self.aside if self._leaves_behind else set()
+        if any(server in self.in_flight and server not in left for server in batch.servers):
             return False
         return self.stop_reason is not None or all(
-            server in self.statuses for server in batch.servers
+            server in self.statuses or server in left for server in batch.servers
         )
 
     def close(self) -> None:
@@ -152,7 +163,7 @@ class Ledger:
 
     def _nobody_answered(self, batch: Batch) -> bool:
         ends = {self.statuses.get(server) for server in batch.servers}
-        if not ends <= _SILENT:
+        if self._leaves_behind or not ends <= _SILENT:
             return False
         # One server that an operator agreed to leave out says nothing about the fleet, unless it was the canary.
         left_out = ends == {ServerStatus.SKIPPED} and len(batch.servers) == 1

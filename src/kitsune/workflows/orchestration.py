@@ -115,6 +115,8 @@ class OrchestrationWorkflow:
             await self._run_batch(batch)
             await self._wait_after(batch)
             await self._deadlines.pass_gate(batch)
+        while state.ledger.in_flight:  # left behind by their batches, and waited for
+            await _next_change(state)
         await self._undo()
         self._children.close()
         return self._finish()

@@ -22,9 +22,12 @@ from kitsune.rollout.clock import ActiveClock
 from kitsune.rollout.ledger import Ledger
 from kitsune.rollout.limits import starts_at_once
 from kitsune.rollout.steps import bytes_of_steps, resolve_steps
+from kitsune.rollout.targets import pending_result
 
 #: Orders kept for the result.
 _ORDERS_KEPT = 200
+#: How a server ends in a rollout that undoes another one, when its agent was away.
+_NOT_UNDONE = frozenset({ServerStatus.UNREACHABLE, ServerStatus.UNKNOWN})
 
 
 @dataclass
@@ -85,6 +88,7 @@ class RolloutState:
             servers[::-1] if self.plan.rollback_of else servers,  # undone newest first
             self.plan.rollout_strategy,
             max_unreachable=self.plan.unreachable.max_unreachable,
+            leaves_behind=self.plan.rollback_of is not None,
         )
         self.clock = ActiveClock(self.started_at)
         self.starts_at_once = starts_at_once(bytes_of_steps(self.plan))
@@ -175,6 +179,12 @@ class RolloutState:
     def end_server(self, result: ServerResult) -> None:
         """Note how a server ended."""
         server_id = result.server_id
+        if self.plan.rollback_of and result.status in _NOT_UNDONE:
+            result = pending_result(
+                result,
+                rollout_id=self.plan.rollback_of.rollout_id,
+                waited=self.plan.unreachable.patience,
+            )
         if self._is_unsettled(result):
             self.unsettled.add(server_id)
         self.waiting_for.pop(server_id, None)
