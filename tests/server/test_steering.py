@@ -8,6 +8,7 @@ from temporalio.client import WorkflowUpdateFailedError
 from kitsune import names
 from kitsune.models.orders import ApproveOrder, PauseOrder, ResumeOrder, SetOrder
 from kitsune.models.requests import AbortRequest
+from kitsune.models.results import RolloutResult
 from support.bench import plan_of, statuses
 
 pytestmark = pytest.mark.server
@@ -81,6 +82,27 @@ async def test_a_drained_pause_lets_servers_in_flight_finish_and_starts_no_other
     assert seen.counts == {"succeeded": 1, "pending": 1}
     await handle.signal(names.RESUME)
     assert statuses(await bench.end_of(handle)) == {"a": "succeeded", "b": "succeeded"}
+
+
+async def test_a_pause_that_comes_before_the_plan_is_accepted_is_obeyed(bench):
+    await bench.start_servers("a")
+    plan = {**plan_of("a"), "servers": [bench.id_of("a")]}
+    handle = await bench.client.start_workflow(
+        names.ORCHESTRATION_WORKFLOW,
+        plan,
+        id=f"{bench.prefix}-early",
+        task_queue=names.ORCHESTRATOR_QUEUE,
+        result_type=RolloutResult,
+        start_signal=names.PAUSE,
+        start_signal_args=["not yet"],
+    )
+    bench.rollouts.append(handle)
+    await bench.until_progress(handle, lambda seen: seen.paused and seen.total == 1)
+    assert bench.probe.ledger == []
+    await say(handle, names.RESUME)
+    result = await bench.end_of(handle)
+    assert result.success
+    assert [order.reason for order in result.orders] == ["not yet", ""]
 
 
 async def test_an_abort_ends_a_paused_rollout(bench):

@@ -257,6 +257,7 @@ class OrchestrationWorkflow:
         undoing = Undoing(state, children, preflight, self._tell)
         if undoing.is_needed:
             state.phase = Phase.ROLLING_BACK
+            state.clock.resume(workflow.now())  # an undo is never held
             self._tell()
             await undoing.run()
 
