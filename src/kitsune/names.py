@@ -47,6 +47,8 @@ FAILURE_STEP_FAILED: Final = "StepFailed"
 
 #: Memo key of a rollout: its name, state and counts, readable without any worker.
 MEMO_ROLLOUT: Final = "kitsune"
+#: Memo key of a rollout that follows another one: which one, and by which command.
+MEMO_ORIGIN: Final = "kitsuneOrigin"
 
 #: Step type that the workflow itself runs, as a durable timer.
 STEP_SLEEP: Final = "sleep"

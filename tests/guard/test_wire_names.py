@@ -53,6 +53,7 @@ NAMES = {
     "FAILURE_ROLLBACK_FAILED": "RollbackFailed",
     "FAILURE_STEP_FAILED": "StepFailed",
     "MEMO_ROLLOUT": "kitsune",
+    "MEMO_ORIGIN": "kitsuneOrigin",
     "STEP_SLEEP": "sleep",
     "HANDLER_GROUP": "kitsune.handlers",
     "DEFAULT_ADDRESS": "localhost:7233",

@@ -12,7 +12,8 @@ from kitsune import names
 from kitsune.errors import Conflict, NotFound, PlanRefused
 from kitsune.models.requests import AbortRequest
 from kitsune.rollout.limits import MAX_PLAN_BYTES
-from kitsune.service.fleet import Accepted, Fleet, Started
+from kitsune.service.fleet import Fleet, Started
+from kitsune.service.ordering import Accepted
 from kitsune.service.outcomes import CutShort, Finished, Refused
 from kitsune.workers.orchestration import make_orchestration_worker
 from support.bench import Bench, plan_of

@@ -78,7 +78,7 @@ def _agreed(rollout_id: str, *, rollback: bool) -> bool:
 
 def _ask(session: FleetSession, rollout_id: str, *, rollback: bool, reason: str) -> None:
     from kitsune.service.connection import actor
-    from kitsune.service.fleet import Accepted
+    from kitsune.service.ordering import Accepted
 
     request = AbortRequest(actor=actor(), reason=reason, rollback=rollback)
     accepted = session.run(session.fleet.abort(rollout_id, request))

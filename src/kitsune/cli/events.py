@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from kitsune.cli.console import safe
-from kitsune.cli.states import look_of
+from kitsune.cli.states import WAITING, look_of
 from kitsune.models.progress import BatchProgress, Phase, Progress, ServerProgress
 from kitsune.models.results import RolloutResult, ServerResult, ServerStatus
 
@@ -14,7 +14,7 @@ SCHEMA = "kitsune.event/v1"
 #: States in which a server has not begun: no event of its own.
 _BEFORE = frozenset({"pending"})
 #: Order of events of one moment.
-_RANKS = ("rollout", "warning", "batch", "server", "batchDone", "phase")
+_RANKS = ("rollout", "warning", "order", "batch", "server", "batchDone", "phase", "gate")
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Event:
     """One thing that happened.
 
     Attributes:
-        kind: `rollout`, `warning`, `phase`, `batch`, `server`, `contact` or `result`.
+        kind: `rollout`, `warning`, `order`, `gate`, `phase`, `batch`, `server`, `contact` or `result`.
         text: It in one line, for people.
         fields: It as data.
         quiet: Of interest to programs only.
@@ -64,6 +64,8 @@ def events_between(before: Progress | None, after: Progress, *, now: datetime) -
     begun = (after.started_at or now) if fresh else now
     found = [*(_opening(after, begun) if fresh else ())]
     found += _warnings(old, after, begun)
+    found += _orders(old, after)
+    found += _gate(old, after, now)
     found += _phase(old, after, now, fresh=fresh)
     found += _batches(old, after, now)
     found += _servers(old, after, now)
@@ -86,6 +88,9 @@ def progress_at_end(last: Progress | None, result: RolloutResult) -> Progress:
             "phase": Phase.DONE,
             "servers": servers,
             "counts": dict(result.counts),
+            "paused": False,
+            "gate": None,
+            "orders": result.orders or base.orders,
             "total": base.total or sum(result.counts.values()),
             "started_at": base.started_at or result.started_at,
             "batches": [_done(batch) for batch in base.batches],
@@ -121,6 +126,41 @@ def _warnings(old: Progress, after: Progress, time: datetime) -> Iterator[Event]
             yield Event(time, "warning", f"warning: {warning}", {"message": warning})
 
 
+def _orders(old: Progress, after: Progress) -> Iterator[Event]:
+    for order in after.orders:
+        if order in old.orders:
+            continue
+        detail = f" {order.detail}" if order.detail else ""
+        why = f": {order.reason}" if order.reason else ""
+        fields = {
+            "verb": order.verb,
+            "actor": order.actor,
+            "reason": order.reason,
+            "detail": order.detail,
+        }
+        yield Event(order.at, "order", f"{order.verb}{detail} by {order.actor}{why}", fields)
+
+
+def _gate(old: Progress, after: Progress, now: datetime) -> Iterator[Event]:
+    gate = after.gate
+    before = old.gate
+    if before and (gate is None or gate.id != before.id):
+        yield Event(now, "gate", "", {"gate": before.id, "state": "closed"}, quiet=True)
+    if gate and (before is None or before.id != gate.id):
+        end = f", stops at {stamp(gate.until)}" if gate.until else ""
+        command = f"kitsune approve {after.rollout_id} --gate {gate.id}"
+        yield Event(
+            gate.opened_at,
+            "gate",
+            f"gate {gate.id} waits for approval{end}: {command}",
+            {
+                "gate": gate.id,
+                "state": "waiting",
+                "until": stamp(gate.until) if gate.until else None,
+            },
+        )
+
+
 def _phase(old: Progress, after: Progress, now: datetime, *, fresh: bool) -> Iterator[Event]:
     if old.phase is after.phase and not fresh:
         return
@@ -129,6 +169,7 @@ def _phase(old: Progress, after: Progress, now: datetime, *, fresh: bool) -> Ite
         Phase.RUNNING: "running",
         Phase.SOAKING: "canary is good, soaking",
         Phase.WAITING: "waiting before the next batch",
+        Phase.APPROVAL: "waiting for an approval",
         Phase.STOPPING: "stopping",
         Phase.ROLLING_BACK: "rolling back",
     }.get(after.phase)
@@ -145,7 +186,8 @@ def _phase(old: Progress, after: Progress, now: datetime, *, fresh: bool) -> Ite
             "until": stamp(after.wait_until) if after.wait_until else None,
             "reason": after.reason,
         },
-        quiet=after.phase is Phase.RUNNING,  # the batch that starts says so
+        # The batch that starts says so, and the gate that opens.
+        quiet=after.phase in (Phase.RUNNING, Phase.APPROVAL),
     )
 
 
@@ -193,23 +235,24 @@ def _servers(old: Progress, after: Progress, now: datetime) -> Iterator[Event]:
         if server.state in _BEFORE:
             continue
         if (
-            before.state in ("pending", "waiting")
-            and server.state != "running"
+            before.state in ("pending", *WAITING)
+            and server.state not in ("running", *WAITING)
             and server.started_at
         ):
             yield _server(server, state="running", time=server.started_at)
         if before.state != server.state:
             yield _server(server, state=server.state, time=_time_of(server, before, now=now))
-        elif (before.rolled_back, before.rollback_failed) != (
-            server.rolled_back,
-            server.rollback_failed,
-        ):
+        elif _undone(before) != _undone(server):
             yield _server(server, state=server.state, time=now)
+
+
+def _undone(server: ServerProgress) -> tuple[bool, bool, bool]:
+    return server.rolled_back, server.rollback_failed, server.rollback_pending
 
 
 def _time_of(server: ServerProgress, before: ServerProgress, *, now: datetime) -> datetime:
     """Return when a server came into its state; of a rollback by the rollout only its sight is known."""
-    if "rollingBack" in (server.state, before.state):
+    if {"rollingBack", "rollbackPending", "held"} & {server.state, before.state}:
         return now
     return (server.started_at if server.state == "running" else server.ended_at) or now
 
@@ -221,12 +264,14 @@ def _server(server: ServerProgress, *, state: str, time: datetime) -> Event:
     if ended:
         text += ", rolled back" if server.rolled_back else ""
         text += ", ROLLBACK FAILED" if server.rollback_failed else ""
+        text += ", ROLLBACK PENDING" if server.rollback_pending else ""
         text += f": {server.error}" if server.error else ""
         fields |= {
             "error": server.error,
             "failedStep": server.failed_step,
             "rolledBack": server.rolled_back,
             "rollbackFailed": server.rollback_failed,
+            "rollbackPending": server.rollback_pending,
         }
     return Event(time, "server", text, fields, quiet=state == ServerStatus.NOT_STARTED)
 
@@ -243,6 +288,7 @@ def _ended(server: ServerResult) -> ServerProgress:
         failed_step=broken.name if broken and not server.success else None,
         rolled_back=server.rolled_back,
         rollback_failed=server.rollback_failed,
+        rollback_pending=server.rollback_pending,
     )
 
 

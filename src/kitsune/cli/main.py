@@ -44,6 +44,13 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
     "status": ("kitsune.cli.status", "status", "Show one rollout."),
     "list": ("kitsune.cli.status", "list_rollouts", "List rollouts, newest first."),
     "abort": ("kitsune.cli.abort", "abort", "Stop a rollout, and undo it with --rollback."),
+    "pause": ("kitsune.cli.pausing", "pause", "Hold a rollout; nothing more starts."),
+    "resume": ("kitsune.cli.pausing", "resume", "Let a paused rollout go on."),
+    "approve": ("kitsune.cli.approve", "approve", "Open the gate at which a rollout waits."),
+    "retry": ("kitsune.cli.retry", "retry", "Try a held server, or what failed, again."),
+    "skip": ("kitsune.cli.decisions", "skip", "End a held server as it is."),
+    "rollback": ("kitsune.cli.rollback", "rollback", "Undo a held server, or an ended rollout."),
+    "set": ("kitsune.cli.decisions", "set_limits", "Change a running rollout's limits."),
     "servers": (
         "kitsune.cli.servers",
         "servers",

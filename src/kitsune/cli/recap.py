@@ -21,6 +21,9 @@ _NAMES_SHOWN = 3
 _NAMES_TYPED = 8
 _PROBLEMS_SHOWN = 50
 
+#: Servers that `kitsune retry` takes when nobody says which.
+_RETRIED = frozenset({"failed", "unreachable", "unknown", "notStarted", "cancelled"})
+
 _WORDS = {
     RolloutStatus.SUCCEEDED: ("succeeded", "bold green"),
     RolloutStatus.FAILED: ("finished, with failed servers", "bold red"),
@@ -44,8 +47,7 @@ def recap(
     from kitsune.service.outcomes import Finished, Refused
 
     if isinstance(outcome, Finished):
-        plan = plan_file or "PLAN"
-        return list(_finished(outcome.result, rollout_id=rollout_id, glyphs=glyphs, plan=plan))
+        return list(_finished(outcome.result, rollout_id=rollout_id, glyphs=glyphs, plan=plan_file))
     if isinstance(outcome, Refused):
         return list(_refused(outcome, rollout_id=rollout_id, glyphs=glyphs))
     return list(_cut_short(outcome, rollout_id=rollout_id, glyphs=glyphs))
@@ -67,7 +69,7 @@ def lasted(started_at: datetime | None, ended_at: datetime | None) -> str:
 
 
 def _finished(
-    result: RolloutResult, *, rollout_id: str, glyphs: Glyphs, plan: str
+    result: RolloutResult, *, rollout_id: str, glyphs: Glyphs, plan: str | None
 ) -> Iterator[Text]:
     yield from _headline(result, rollout_id=rollout_id)
     yield Text()
@@ -87,7 +89,8 @@ def _headline(result: RolloutResult, *, rollout_id: str) -> Iterator[Text]:
     took = lasted(result.started_at, result.ended_at)
     name = f" ({safe(result.name)})" if result.name else ""
     line = Text().append(safe(rollout_id), style="bold").append(f"{name}: ")
-    line.append(word, style=style)
+    undone = result.rollback_of and f"rollback of {safe(result.rollback_of)} "
+    line.append(f"{undone or ''}{word}", style=style)
     line.append(f" in {took}" if took else "")
     yield line
     if result.reason:
@@ -140,7 +143,8 @@ def _undone(result: RolloutResult, glyphs: Glyphs) -> Iterator[Text]:
     untouched = [server.server_id for server in tried if not _something_undone(server)]
     stuck = [server for server in result.results if server.rollback_failed]
     left = [server.server_id for server in result.results if _left_half_way(server)]
-    if not tried and not stuck and not left:
+    pending = [server.server_id for server in result.results if server.rollback_pending]
+    if not tried and not stuck and not left and not pending:
         return
     yield Text()
     yield Text("Undone", style="bold")
@@ -149,6 +153,9 @@ def _undone(result: RolloutResult, glyphs: Glyphs) -> Iterator[Text]:
     if untouched:
         names = names_text(untouched, shown=_NAMES_TYPED)
         yield Text(f"  {glyphs.warning} nothing that could be undone: {names}")
+    if pending:
+        names = names_text(pending, shown=_NAMES_TYPED)
+        yield Text(f"  {glyphs.waiting} rollback pending, was away for too long: {names}")
     if left:
         names = names_text(left, shown=_NAMES_TYPED)
         yield Text(f"  {glyphs.warning} not undone, left half-way: {names}")
@@ -168,7 +175,7 @@ def _something_undone(server: ServerResult) -> bool:
 def _left_half_way(server: ServerResult) -> bool:
     """Return whether a server was cancelled with steps done that nobody has undone."""
     begun = any(step.executions for step in server.steps_executed)
-    undone = server.rolled_back or server.rollback_failed
+    undone = server.rolled_back or server.rollback_failed or server.rollback_pending
     return server.status is ServerStatus.CANCELLED and begun and not undone
 
 
@@ -179,18 +186,28 @@ def _undo_errors(server: ServerResult) -> Iterator[str]:
             yield f"step {step.name!r}: {first}"
 
 
-def _next(result: RolloutResult, *, rollout_id: str, plan: str) -> Iterator[Text]:
+def _next(result: RolloutResult, *, rollout_id: str, plan: str | None) -> Iterator[Text]:
     yield Text()
     shown_id = safe(rollout_id)
     yield from _typed(f"kitsune status {shown_id} -o json", "every step with its output")
+    if result.rollback_failed or result.rollback_pending:
+        yield from _typed(
+            f"kitsune rollback {shown_id} --retry", "tries again what could not be undone"
+        )
+    if result.rollback_of:
+        return
     left = [
         server.server_id for server in result.results if not server.success or server.rolled_back
     ]
-    if left:
+    if any(server.status.value in _RETRIED for server in result.results):
+        yield from _typed(f"kitsune retry {shown_id}", "the same plan, where it went wrong")
+    if left and plan:
         few = ",".join(left) if len(left) <= _NAMES_TYPED else "@FILE"
         yield from _typed(
-            f"kitsune run {safe(plan)} --servers {safe(few)}", "once the cause is mended"
+            f"kitsune run {safe(plan)} --servers {safe(few)}", "once the plan is mended"
         )
+    if not result.success and result.servers_patched:
+        yield from _typed(f"kitsune rollback {shown_id}", "undoes what has succeeded")
 
 
 def _typed(command: str, why: str) -> Iterator[Text]:

@@ -3,7 +3,6 @@
 What goes where: see `kitsune.cli.watch`. With `--detach`, stdout gets the rollout's id and nothing else.
 """
 
-import asyncio
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
@@ -13,7 +12,6 @@ import click
 from rich.text import Text
 
 from kitsune.cli.connection_options import (
-    FleetSession,
     connection_options,
     fleet_session,
     output_option,
@@ -23,21 +21,17 @@ from kitsune.cli.console import (
     Glyphs,
     data_text,
     glyphs,
-    print_json,
     print_line,
     safe,
     stderr_console,
-    stdout_console,
 )
-from kitsune.cli.endings import exit_of
 from kitsune.cli.exits import Exit
-from kitsune.cli.watch import say, tell_end, watch_to_end
-from kitsune.errors import ServerUnavailable
+from kitsune.cli.launch import launch
+from kitsune.cli.watch import say
 
 if TYPE_CHECKING:
     from kitsune.planfile.loading import Loaded
     from kitsune.rollout.preview import Preview
-    from kitsune.service.fleet import Started
 
 _BATCHES_NAMED = 6
 _WARNINGS_SHOWN = 10
@@ -82,21 +76,19 @@ def run(
     loaded, preview = _load(plan_file, servers)
     chosen = _chosen_id(rollout_id, loaded.plan.name)
     with fleet_session(connection) as session:
-        _tell_plan(preview)
+        tell_plan(preview)
         if not yes and not _agreed(preview, plan_file):
             say("not started")
             return Exit.REFUSED
-        started = _start(session, loaded, rollout_id=chosen)
-        if isinstance(started, Exit):
-            return started
-        if detach:
-            _tell_id(chosen, output=output)
-            return Exit.OK
-        ended = watch_to_end(session, chosen, output=output, timeout=timeout)
-        if isinstance(ended, Exit):
-            return ended
-        tell_end(ended, rollout_id=chosen, output=output, plan_file=plan_file)
-        return exit_of(ended)
+        return launch(
+            session,
+            loaded.wire,
+            rollout_id=chosen,
+            output=output,
+            detach=detach,
+            timeout=timeout,
+            plan_file=plan_file,
+        )
 
 
 def short_preview(preview: "Preview", signs: Glyphs) -> Iterator[Text]:
@@ -157,7 +149,8 @@ def _chosen_id(rollout_id: str | None, name: str) -> str:
         raise click.BadParameter(str(error), param_hint="--id") from error
 
 
-def _tell_plan(preview: "Preview") -> None:
+def tell_plan(preview: "Preview") -> None:
+    """Say on stderr what a plan would do."""
     console = stderr_console()
     for line in short_preview(preview, glyphs(console)):
         print_line(console, line)
@@ -168,31 +161,3 @@ def _agreed(preview: "Preview", plan_file: str) -> bool:
         return True
     servers = f"{preview.servers} server{'' if preview.servers == 1 else 's'}"
     return click.confirm(f"Run it on {servers}?", err=True)
-
-
-def _start(session: FleetSession, loaded: "Loaded", *, rollout_id: str) -> "Started | Exit":
-    try:
-        started = session.run(session.fleet.start(loaded.wire, rollout_id=rollout_id))
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        say(f"interrupted while starting; whether it runs says: kitsune status {rollout_id}")
-        return Exit.DETACHED
-    except ServerUnavailable as error:
-        raise ServerUnavailable(
-            f"{error}; whether {rollout_id} was started says: kitsune status {rollout_id}"
-        ) from error
-    say(_STARTED[started.value].format(rollout_id=rollout_id))
-    return started
-
-
-_STARTED = {
-    "started": "started {rollout_id}",
-    "alreadyRunning": "{rollout_id} is already running with this plan; nothing is started",
-    "alreadyFinished": "{rollout_id} has already run with this plan; nothing is started",
-}
-
-
-def _tell_id(rollout_id: str, *, output: str) -> None:
-    if output == "text":
-        print_line(stdout_console(), rollout_id)
-    else:
-        print_json({"rolloutId": rollout_id}, indent=None)

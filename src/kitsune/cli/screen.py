@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from kitsune.cli.console import Glyphs, safe
-from kitsune.cli.states import AT_WORK, count_text, glyph_of, in_order, look_of
+from kitsune.cli.states import AT_WORK, WAITING, count_text, glyph_of, in_order, look_of
+from kitsune.cli.steering import hour, steering_lines
 from kitsune.models.durations import format_duration
 from kitsune.models.progress import BatchProgress, Phase, Progress, ServerProgress
 
@@ -23,7 +24,7 @@ _LINES_OF_AN_ERROR = 3
 _LONGEST_BAR = 60
 _HINT = "Ctrl-C detaches; the rollout goes on"
 #: States that fill the bar from the left, in this order; the rest stays empty.
-_PHASES = {Phase.ROLLING_BACK: "ROLLING BACK"}
+_PHASES = {Phase.ROLLING_BACK: "ROLLING BACK", Phase.APPROVAL: "WAITS FOR APPROVAL"}
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ def draw(frame: Frame, *, now: datetime, width: int, height: int, glyphs: Glyphs
     """Return at most `height` lines of at most `width` columns; what matters most is never left out."""
     progress = frame.progress
     top = [*_header(progress, now=now, width=width), *_bar(progress, width=width, glyphs=glyphs)]
+    top += _fit(list(steering_lines(progress, now=now, glyphs=glyphs)), height // 2, glyphs)
     bottom = [Text(_HINT, style="dim")]
     if frame.note:
         bottom.insert(0, Text(f"{glyphs.warning} {safe(frame.note)}", style="bold yellow"))
@@ -67,6 +69,7 @@ def summary(progress: Progress, *, now: datetime, width: int, glyphs: Glyphs) ->
     return [
         *_header(progress, now=now, width=width),
         *_bar(progress, width=width, glyphs=glyphs),
+        *steering_lines(progress, now=now, glyphs=glyphs),
         *_batches(progress, glyphs),
     ]
 
@@ -100,6 +103,8 @@ def _header(progress: Progress, *, now: datetime, width: int) -> list[Text]:
     if progress.wait_until and progress.wait_until > now:
         left = timedelta(seconds=round((progress.wait_until - now).total_seconds()))
         facts.append(Text(f"{format_duration(left)} left", style="cyan"))
+    if progress.deadline and progress.phase is not Phase.DONE:
+        facts.append(Text(f"deadline {hour(progress.deadline, now)}"))
     if progress.total:
         failures = f"{progress.failures} failure{'' if progress.failures == 1 else 's'}"
         facts.append(
@@ -128,7 +133,7 @@ def _bar(progress: Progress, *, width: int, glyphs: Glyphs) -> list[Text]:
         _cells([count for _, count in begun], total=progress.total, length=length),
         strict=True,
     ):
-        sign = glyphs.partial if state in (*AT_WORK, "waiting") else glyphs.full
+        sign = glyphs.partial if state in (*AT_WORK, *WAITING) else glyphs.full
         bar.append(sign * cells, style=look_of(state).style)
     bar.append(glyphs.empty * (length - len(bar)), style="dim")
     counts = [count_text(state, count, glyphs) for state, count in in_order(progress.counts)]
@@ -165,8 +170,8 @@ def _batch(batch: BatchProgress, count: int, glyphs: Glyphs) -> Text:
 
 
 def _busy(progress: Progress) -> list[ServerProgress]:
-    """Return the servers at work or waiting for another rollout, the longest at it first."""
-    busy = [server for server in progress.servers if server.state in (*AT_WORK, "waiting")]
+    """Return the servers at work or waiting, the longest at it first."""
+    busy = [server for server in progress.servers if server.state in (*AT_WORK, *WAITING)]
     return sorted(busy, key=lambda server: _moment(server.started_at, none=math.inf))
 
 
@@ -206,6 +211,7 @@ def _failures(progress: Progress, glyphs: Glyphs) -> Iterator[Text]:
     for server in broken:
         undone = "  rolled back" if server.rolled_back else ""
         undone = "  ROLLBACK FAILED" if server.rollback_failed else undone
+        undone = "  ROLLBACK PENDING" if server.rollback_pending else undone
         lines = safe(server.error or "", lines=True).splitlines()
         head = Text().append(
             f"{glyph_of(server.state, glyphs)} {safe(server.server_id)}",

@@ -30,14 +30,19 @@ LOOKS: Mapping[str, Look] = {
     "unknown": Look("unknown", "unknown", "magenta"),
     "cancelled": Look("cancelled", "warning", "yellow"),
     "skipped": Look("skipped", "arrow", "yellow"),
+    "held": Look("held", "unknown", "bold yellow"),
+    "rollbackPending": Look("rollback pending", "waiting", "yellow"),
     "rollingBack": Look("rolling back", "undone", "yellow"),
     "running": Look("running", "running", "cyan"),
     "waiting": Look("waiting", "waiting", "cyan"),
+    "waitingForAgent": Look("waiting for agent", "waiting", "magenta"),
     "pending": Look("pending", "pending", "dim"),
     "notStarted": Look("not started", "pending", "dim"),
 }
 #: States in which something can still be read from the agent.
 AT_WORK = ("running", "rollingBack")
+#: States in which a server waits for something that is none of its own.
+WAITING = ("waiting", "waitingForAgent", "rollbackPending")
 
 
 def look_of(state: str) -> Look:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich.text import Text
 
 from kitsune.cli.connection_options import (
     FleetSession,
@@ -19,8 +20,10 @@ from kitsune.cli.exits import Exit
 from kitsune.cli.recap import lasted, recap
 from kitsune.cli.screen import summary
 from kitsune.cli.states import glyph_of, in_order, look_of
+from kitsune.cli.steering import orders_lines
 from kitsune.cli.tables import Cell, Column, ago, print_table
 from kitsune.cli.watch import say
+from kitsune.models.orders import OrderRecord
 from kitsune.models.progress import Progress, ServerProgress
 from kitsune.models.results import ServerStatus, json_of
 
@@ -62,7 +65,7 @@ def status(rollout_id: str, output: str, connection: Any) -> Exit:
         if output == "json":
             print_json(outcome_json(outcome, rollout_id=rollout_id))
         else:
-            _show_ended(session, outcome, rollout_id=rollout_id)
+            _show_ended(session, outcome, row)
     return Exit.OK
 
 
@@ -103,16 +106,20 @@ def _show_open(row: "RolloutRow", progress: Progress | None, *, output: str) -> 
     elif progress is None:
         _print_rows([row], now=datetime.now(UTC))
     else:
+        _print_origin(row)
         _print_progress(progress)
         say(f"follow it with: kitsune watch {row.rollout_id}")
 
 
-def _show_ended(session: FleetSession, outcome: "Outcome", *, rollout_id: str) -> None:
+def _show_ended(session: FleetSession, outcome: "Outcome", row: "RolloutRow") -> None:
     from kitsune.service.outcomes import CutShort, Finished
 
-    console = stdout_console()
+    console, rollout_id = stdout_console(), row.rollout_id
+    _print_origin(row)
     for line in recap(outcome, rollout_id=rollout_id, glyphs=glyphs(console)):
         print_line(console, line)
+    if isinstance(outcome, Finished):
+        _print_orders(outcome.result.orders)
     if isinstance(outcome, Finished):
         print_line(console)
         _print_servers(progress_at_end(None, outcome.result).servers)
@@ -135,6 +142,18 @@ def _print_progress(progress: Progress) -> None:
     if progress.servers:
         print_line(console)
         _print_servers(progress.servers)
+    _print_orders(progress.orders)
+
+
+def _print_origin(row: "RolloutRow") -> None:
+    if row.origin:
+        print_line(stdout_console(), row.origin)
+
+
+def _print_orders(orders: Sequence[OrderRecord]) -> None:
+    lines = orders_lines(orders, now=datetime.now(UTC))
+    for line in [Text(), *lines] if lines else []:
+        print_line(stdout_console(), line)
 
 
 def _print_servers(servers: Sequence[ServerProgress]) -> None:
@@ -159,6 +178,8 @@ def _server_cells(server: ServerProgress) -> list[Cell]:
     look = look_of(server.state)
     sign = glyph_of(server.state, glyphs(stdout_console()))
     undone = ("failed", "bold red") if server.rollback_failed else ("", "")
+    if server.rollback_pending:
+        undone = ("pending", "bold yellow")
     if server.rolled_back:
         undone = ("rolled back", "yellow")
     told = "" if server.state == ServerStatus.NOT_STARTED else server.error or ""
@@ -185,8 +206,8 @@ def _print_rows(rows: Sequence["RolloutRow"], *, now: datetime) -> None:
         [
             [
                 row.rollout_id,
-                row.name,
-                (row.state, _STYLES.get(row.state, "")),
+                f"{row.name} ({row.origin})" if row.origin else row.name,
+                _state_cell(row),
                 _servers_text(row),
                 ago(row.started_at, now),
                 lasted(row.started_at, row.ended_at),
@@ -194,6 +215,18 @@ def _print_rows(rows: Sequence["RolloutRow"], *, now: datetime) -> None:
             for row in rows
         ],
     )
+
+
+def _state_cell(row: "RolloutRow") -> Cell:
+    """Return a rollout's state, with what waits for a person first."""
+    waits = [
+        *(["paused"] if row.paused else []),
+        *([f"gate {row.gate}"] if row.gate else []),
+        *([f"{row.held} held"] if row.held else []),
+    ]
+    if waits:
+        return (", ".join(waits), "bold yellow")
+    return (row.state, _STYLES.get(row.state, ""))
 
 
 _STYLES = {
@@ -216,6 +249,8 @@ def _servers_text(row: "RolloutRow") -> str:
     counted = ", ".join(f"{count} {look_of(state).word}" for state, count in in_order(row.counts))
     if row.rollback_failed:
         counted += f", {row.rollback_failed} rollback failed"
+    if row.rollback_pending:
+        counted += f", {row.rollback_pending} rollback pending"
     return f"{total}: {counted}" if total and counted else total or counted
 
 
@@ -228,6 +263,11 @@ def _row_json(row: "RolloutRow") -> dict[str, Any]:
         "total": row.total,
         "counts": row.counts,
         "rollbackFailed": row.rollback_failed,
+        "rollbackPending": row.rollback_pending,
+        "paused": row.paused,
+        "gate": row.gate or None,
+        "held": row.held,
+        "origin": row.origin or None,
         "startedAt": stamp(row.started_at),
         "endedAt": stamp(row.ended_at) if row.ended_at else None,
     }

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from pydantic import ValidationError
 from temporalio.api.common.v1 import WorkflowExecution as ExecutionId
 from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryRequest
 from temporalio.client import (
@@ -15,9 +16,6 @@ from temporalio.client import (
     WorkflowHandle,
     WorkflowQueryFailedError,
     WorkflowQueryRejectedError,
-    WorkflowUpdateFailedError,
-    WorkflowUpdateRPCTimeoutOrCancelledError,
-    WorkflowUpdateStage,
 )
 from temporalio.common import QueryRejectCondition, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
@@ -25,6 +23,15 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from kitsune import names
 from kitsune.errors import Conflict, KitsuneError, NotFound, PlanRefused
+from kitsune.models.orders import (
+    ApproveOrder,
+    Order,
+    PauseOrder,
+    ResumeOrder,
+    ServerOrder,
+    SetOrder,
+)
+from kitsune.models.plan import Plan
 from kitsune.models.progress import Progress, ProgressRequest
 from kitsune.models.requests import AbortRequest
 from kitsune.service.listing import (
@@ -34,9 +41,10 @@ from kitsune.service.listing import (
     list_workers,
     rollout_row,
 )
+from kitsune.service.ordering import Accepted, Answer, give_order
 from kitsune.service.outcomes import Outcome, outcome_of_failure, outcome_of_result
 from kitsune.service.running import RunningStep, running_steps
-from kitsune.service.starting import first_memo, same_plan, size_problem, summary_of
+from kitsune.service.starting import Origin, first_memo, same_plan, size_problem, summary_of
 from kitsune.service.trouble import call_trouble, plain_errors
 
 _CALL = timedelta(seconds=5)
@@ -51,15 +59,6 @@ class Started(StrEnum):
     STARTED = "started"
     ALREADY_RUNNING = "alreadyRunning"
     ALREADY_FINISHED = "alreadyFinished"
-
-
-class Accepted(StrEnum):
-    """How an abort arrived."""
-
-    DONE = "accepted"
-    """The rollout has taken it up."""
-    ON_RECORD = "onRecord"
-    """No orchestration worker answers; the next one will take it up."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +85,10 @@ class Fleet:
         self.address = client.service_client.config.target_host
         self.namespace = client.namespace
 
-    async def start(self, plan_wire: dict[str, Any], *, rollout_id: str) -> Started:
-        """Start a rollout; its id is an idempotency token.
+    async def start(
+        self, plan_wire: dict[str, Any], *, rollout_id: str, origin: Origin | None = None
+    ) -> Started:
+        """Start a rollout; its id is an idempotency token. `origin` is the rollout that it follows.
 
         Raises:
             PlanRefused: The plan is larger than Temporal takes.
@@ -103,7 +104,7 @@ class Fleet:
                     id=rollout_id,
                     task_queue=names.ORCHESTRATOR_QUEUE,
                     id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-                    memo=first_memo(plan_wire),
+                    memo=first_memo(plan_wire, origin=origin),
                     static_summary=summary_of(plan_wire),
                     rpc_timeout=_CALL,
                 )
@@ -159,37 +160,49 @@ class Fleet:
             return await list_rollouts(self._client, limit=limit, query=query)
 
     async def abort(self, rollout_id: str, request: AbortRequest) -> Accepted:
-        """Ask a rollout to start nothing more, to cancel what runs, and to undo it where `rollback` says so.
+        """Ask a rollout to start nothing more, to cancel what runs, and to undo it where `rollback` says so."""
+        return (await self._order(rollout_id, names.ABORT, request)).accepted
+
+    async def pause(self, rollout_id: str, order: PauseOrder) -> Answer:
+        """Let a rollout start nothing more until it is resumed."""
+        return await self._order(rollout_id, names.PAUSE, order)
+
+    async def resume(self, rollout_id: str, order: ResumeOrder) -> Answer:
+        """Let a paused rollout go on."""
+        return await self._order(rollout_id, names.RESUME, order)
+
+    async def approve(self, rollout_id: str, order: ApproveOrder) -> Answer:
+        """Open the gate that the order names."""
+        return await self._order(rollout_id, names.APPROVE, order)
+
+    async def retry_server(self, rollout_id: str, order: ServerOrder) -> Answer:
+        """Run the failed step of a held server again."""
+        return await self._order(rollout_id, names.RETRY, order)
+
+    async def skip_server(self, rollout_id: str, order: ServerOrder) -> Answer:
+        """End a held server as failed, as it is."""
+        return await self._order(rollout_id, names.SKIP, order)
+
+    async def rollback_server(self, rollout_id: str, order: ServerOrder) -> Answer:
+        """Undo a held server and end it as failed."""
+        return await self._order(rollout_id, names.ROLLBACK, order)
+
+    async def set_limits(self, rollout_id: str, order: SetOrder) -> Answer:
+        """Change the limits of a rollout that runs."""
+        return await self._order(rollout_id, names.SET, order)
+
+    async def plan_of(self, rollout_id: str) -> Plan:
+        """Return the plan that a rollout was started with.
 
         Raises:
-            Conflict: The rollout has already ended.
-            KitsuneError: The rollout refuses; the text says why.
+            NotFound: It was started with something that is no plan.
         """
-        handle = self._handle(rollout_id)
         with self._plain_errors(rollout_id):
-            try:
-                await handle.start_update(
-                    names.ABORT,
-                    request,
-                    wait_for_stage=WorkflowUpdateStage.COMPLETED,
-                    rpc_timeout=_CALL,
-                )
-            except WorkflowUpdateRPCTimeoutOrCancelledError:
-                # An update waits for a worker to take it; a signal is kept for whichever comes back.
-                await handle.signal(names.ABORT, request, rpc_timeout=_CALL)
-                return Accepted.ON_RECORD
-            except WorkflowUpdateFailedError as error:
-                raise KitsuneError(
-                    f"rollout {rollout_id!r} refuses the abort: {_words(error.cause)}"
-                ) from error
-            except RPCError as error:
-                if error.status is RPCStatusCode.NOT_FOUND:
-                    row = await self.find(rollout_id)
-                    raise Conflict(
-                        f"rollout {rollout_id!r} has already ended ({row.state}): there is nothing to abort"
-                    ) from error
-                raise
-        return Accepted.DONE
+            request = await self._request_of(rollout_id)
+        try:
+            return Plan.model_validate(request)
+        except ValidationError as error:
+            raise NotFound(f"rollout {rollout_id!r} has no plan that can be read") from error
 
     async def servers(self, *, now: datetime) -> FleetRows:
         """Return the workers that Temporal has heard of in the last minutes."""
@@ -201,6 +214,23 @@ class Fleet:
     ) -> dict[str, RunningStep]:
         """Return what a few servers are doing just now; ask only for those that are shown."""
         return await running_steps(self._client, rollout_id=rollout_id, server_ids=server_ids)
+
+    async def _order(self, rollout_id: str, verb: str, order: Order) -> Answer:
+        """Give an order.
+
+        Raises:
+            Conflict: The rollout has already ended, or refuses; the text says why.
+        """
+        with self._plain_errors(rollout_id):
+            try:
+                return await give_order(self._handle(rollout_id), verb, order)
+            except RPCError as error:
+                if error.status is RPCStatusCode.NOT_FOUND:
+                    row = await self.find(rollout_id)
+                    raise Conflict(
+                        f"rollout {rollout_id!r} has already ended ({row.state}): there is nothing to {verb}"
+                    ) from error
+                raise
 
     def _handle(self, rollout_id: str) -> WorkflowHandle[Any, Any]:
         return self._client.get_workflow_handle(rollout_id)
@@ -253,7 +283,3 @@ class Fleet:
         return call_trouble(
             error, address=self.address, namespace=self.namespace, rollout_id=rollout_id
         )
-
-
-def _words(cause: BaseException) -> str:
-    return getattr(cause, "message", None) or str(cause)

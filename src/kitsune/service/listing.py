@@ -36,6 +36,12 @@ class RolloutRow:
         rollback_failed: Servers on which a rollback failed.
         counts: Servers by state when the rollout last said; may be empty.
         total: Servers of the plan, or None where the rollout has not said.
+        paused: Whether an operator holds it.
+        gate: The gate that waits for an approval, or empty.
+        held: Servers on which a person has to decide.
+        rollback_pending: Servers whose rollback waits for them, or has given up waiting.
+        origin: The rollout that it follows, as in `retry of web-1`; empty for most.
+        run_id: Temporal's id of its first run.
     """
 
     rollout_id: str
@@ -47,6 +53,12 @@ class RolloutRow:
     total: int | None
     started_at: datetime
     ended_at: datetime | None
+    paused: bool = False
+    gate: str = ""
+    held: int = 0
+    rollback_pending: int = 0
+    origin: str = ""
+    run_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,21 +108,39 @@ async def list_rollouts(
 
 async def rollout_row(execution: WorkflowExecution) -> RolloutRow:
     """Return what a workflow's description says about its rollout."""
-    memo = (await execution.memo()).get(names.MEMO_ROLLOUT)
-    said: dict[str, Any] = memo if isinstance(memo, dict) else {}
+    memo = await execution.memo()
+    said = _table(memo.get(names.MEMO_ROLLOUT))
+    origin = _table(memo.get(names.MEMO_ORIGIN))
     closed = _CLOSED.get(execution.status) if execution.status else None
-    counts, total, stuck = said.get("counts"), said.get("total"), said.get("rollbackFailed")
+    counts, total = said.get("counts"), said.get("total")
     return RolloutRow(
         rollout_id=execution.id,
         name=str(said.get("name") or ""),
         state=_state(str(said.get("state") or ""), closed),
         open=closed is None,
         counts=counts if isinstance(counts, dict) else {},
-        rollback_failed=stuck if isinstance(stuck, int) else 0,
+        rollback_failed=_count(said, "rollbackFailed"),
         total=total if isinstance(total, int) else None,
         started_at=execution.start_time,
         ended_at=execution.close_time,
+        paused=closed is None and said.get("paused") is True,
+        gate=str(said.get("gate") or "") if closed is None else "",
+        held=_count(said, "held") if closed is None else 0,
+        rollback_pending=_count(said, "rollbackPending"),
+        origin=f"{origin['verb']} of {origin['rolloutId']}"
+        if {"verb", "rolloutId"} <= origin.keys()
+        else "",
+        run_id=execution.run_id,
     )
+
+
+def _table(memo: Any) -> dict[str, Any]:
+    return memo if isinstance(memo, dict) else {}
+
+
+def _count(said: dict[str, Any], key: str) -> int:
+    count = said.get(key)
+    return count if isinstance(count, int) else 0
 
 
 def _state(said: str, closed: str | None) -> str:

@@ -5,19 +5,38 @@ import json
 import re
 import secrets
 import unicodedata
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
 from kitsune.models.plan import Plan
 from kitsune.models.problems import Problem
-from kitsune.names import MEMO_ROLLOUT, server_execution_id
+from kitsune.names import MEMO_ORIGIN, MEMO_ROLLOUT, server_execution_id
 from kitsune.rollout.limits import MAX_PLAN_BYTES, json_size
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,200}")
 _BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
 _SLUG_LENGTH = 60
 _SUMMARY_LENGTH = 200
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The rollout that another one follows.
+
+    Attributes:
+        verb: `retry` or `rollback`.
+        run_id: Its run: a rollout of the same id may have run before.
+        actor: Who asked for it.
+        reason: Why.
+    """
+
+    verb: str
+    rollout_id: str
+    run_id: str = ""
+    actor: str = ""
+    reason: str = ""
 
 
 def check_rollout_id(rollout_id: str) -> str:
@@ -54,9 +73,22 @@ def summary_of(plan_wire: dict[str, Any]) -> str:
     return f"{plan_wire.get('name', 'rollout')}: {counted}"[:_SUMMARY_LENGTH]
 
 
-def first_memo(plan_wire: dict[str, Any]) -> dict[str, Any]:
+def first_memo(plan_wire: dict[str, Any], *, origin: Origin | None = None) -> dict[str, Any]:
     """Return the memo by which a rollout can be listed before it has said anything itself."""
-    return {
+    follows = (
+        {
+            MEMO_ORIGIN: {
+                "verb": origin.verb,
+                "rolloutId": origin.rollout_id,
+                "runId": origin.run_id,
+                "actor": origin.actor,
+                "reason": origin.reason,
+            }
+        }
+        if origin
+        else {}
+    )
+    return follows | {
         MEMO_ROLLOUT: {
             "name": plan_wire.get("name", "rollout"),
             "state": "starting",

@@ -69,6 +69,7 @@ def test_a_failure_is_one_line_however_many_its_error_has(progress_of, after):
         "failedStep": "deploy",
         "rolledBack": True,
         "rollbackFailed": False,
+        "rollbackPending": False,
     }
 
 

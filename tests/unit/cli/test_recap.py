@@ -44,7 +44,9 @@ def test_a_stopped_rollout_is_told_whole(told, result_of, ended):
         "  ↩ rolled back: server-2\n"
         "\n"
         "  $ kitsune status web-1 -o json    # every step with its output\n"
-        "  $ kitsune run plan.yaml --servers server-2,server-3,server-4    # once the cause is mended"
+        "  $ kitsune retry web-1    # the same plan, where it went wrong\n"
+        "  $ kitsune run plan.yaml --servers server-2,server-3,server-4    # once the plan is mended\n"
+        "  $ kitsune rollback web-1    # undoes what has succeeded"
     )
 
 
@@ -87,8 +89,8 @@ def test_what_a_server_printed_cannot_move_the_cursor(told, result_of, ended):
 
 def test_many_failed_servers_are_to_be_given_as_a_file(told, result_of, ended):
     servers = [ended(f"s{number}", "failed", error="x") for number in range(20)]
-    text = told(Finished(result_of(*servers, status=RolloutStatus.FAILED)))
-    assert "kitsune run PLAN --servers @FILE" in text
+    text = told(Finished(result_of(*servers, status=RolloutStatus.FAILED)), plan_file="plan.yaml")
+    assert "kitsune run plan.yaml --servers @FILE" in text
     assert "20 servers: s0, s1, s2 and 17 more" in text
 
 
@@ -115,3 +117,18 @@ def test_a_few_names_are_all_told():
 def test_a_clock_that_ran_backwards_lasts_nothing(after):
     assert lasted(after(5), after(1)) == "0s"
     assert lasted(None, after(1)) == ""
+
+
+def test_a_rollback_that_is_pending_names_the_command_that_tries_it_again(told, result_of, ended):
+    server = ended("a", "unknown", error="away", rollback_pending=True)
+    result = result_of(server, status=RolloutStatus.STOPPED, rollback_pending=1)
+    text = told(Finished(result))
+    assert "rollback pending, was away for too long: a" in text
+    assert "$ kitsune rollback web-1 --retry" in text
+
+
+def test_the_recap_of_a_rollback_says_what_it_undid(told, result_of, ended):
+    result = result_of(ended("a", rolled_back=True), rollback_of="web-0")
+    text = told(Finished(result))
+    assert text.startswith("web-1 (web): rollback of web-0 succeeded in 1m12s")
+    assert "kitsune retry" not in text
