@@ -3,7 +3,7 @@
 #   make demo                     see Kitsune work
 #   make test PYTHON=python3.12   choose the Python
 #   make test VENV=.venv-3.12     choose where the environment goes (to keep several)
-#   make test PYTEST_ARGS='-k canary -x'
+#   make test PYTEST_ARGS='-k canary -x' JOBS=0
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -12,6 +12,8 @@ SHELL := /bin/sh
 PYTHON ?=
 VENV ?= .venv
 PYTEST_ARGS ?=
+# Test processes beside each other: most tests wait for real servers, so a few more than there are processors.
+JOBS ?= 3
 
 BIN := $(VENV)/bin
 PY := $(BIN)/python
@@ -43,7 +45,7 @@ demo: $(STAMP) ## See a rollout succeed, then one fail and be undone, on this ma
 .PHONY: test
 test: $(STAMP) ## Run every test that needs nothing but this machine; PYTEST_ARGS go to pytest.
 	@$(PY) -m coverage erase
-	@$(PY) -m pytest --cov --cov-report=term $(PYTEST_ARGS)
+	@$(PY) -m pytest -n $(JOBS) --cov --cov-report=term $(PYTEST_ARGS)
 
 .PHONY: check
 check: $(STAMP) ## Check format, lint, types, import layers, YAML and that docs/reference is up to date.
