@@ -14,6 +14,7 @@ SERVER_ROLLBACK_WORKFLOW: Final = "ServerRollbackWorkflow"
 EXECUTE_STEP: Final = "ExecuteStep"
 ROLLBACK_STEP: Final = "RollbackStep"
 PREFLIGHT: Final = "Preflight"
+LOAD_STEPS: Final = "LoadSteps"
 
 # Activity types on the orchestrator's queue.
 VALIDATE_PLAN: Final = "ValidatePlan"

@@ -29,6 +29,7 @@ NAMES = {
     "EXECUTE_STEP": "ExecuteStep",
     "ROLLBACK_STEP": "RollbackStep",
     "PREFLIGHT": "Preflight",
+    "LOAD_STEPS": "LoadSteps",
     "VALIDATE_PLAN": "ValidatePlan",
     "WATCH_SERVERS": "WatchServers",
     "AWAIT_SERVER_FREE": "AwaitServerFree",

@@ -13,7 +13,6 @@ from kitsune.models.findings import problems_from, sensitive_keys
 from kitsune.models.plan import Plan
 from kitsune.models.problems import Problem, join_path, nearest, parent_path, show_value
 from kitsune.rollout.limits import json_size, size_problems
-from kitsune.rollout.steps import bytes_of_steps
 from kitsune.rollout.warnings import plan_warnings
 
 #: Problems that one answer lists; a broken generator can make as many as a plan has servers.
@@ -70,7 +69,7 @@ def check_plan(raw: Any, registry: HandlerRegistry) -> Checked:
     places = {problem.path for problem in broken}
     problems = broken + [problem for problem in problems if problem.path not in places]
     if plan is not None and not broken:
-        problems += size_problems(plan, plan_bytes=json_size(raw), steps_bytes=bytes_of_steps(plan))
+        problems += size_problems(plan, plan_bytes=json_size(raw))
     if plan is None or problems:
         return Checked(plan=None, problems=_bounded(_in_order(problems, raw)))
     unknown = tuple(sorted({step.type for step in plan.steps} - set(registry.types)))

@@ -20,6 +20,8 @@ class ResolvedStep(WireModel):
     name: str
     type: str
     params: dict[str, JsonValue] = Field(default_factory=dict)
+    params_in_plan: bool = False
+    """The params are large and stand only in the plan, see `PlanReference`; `params` is empty."""
     stops_server: bool = True
     timeout: Duration
     initial_interval: Duration = timedelta(seconds=1)
@@ -27,6 +29,13 @@ class ResolvedStep(WireModel):
     maximum_interval: Duration = timedelta(seconds=60)
     maximum_attempts: int | None = None
     """Executions at most; None: the handler's own default."""
+
+
+class PlanReference(WireModel):
+    """Where the plan of a rollout lies: it is what this run of this workflow was started with."""
+
+    workflow_id: str
+    run_id: str
 
 
 class ServerRequest(WireModel):
@@ -52,6 +61,8 @@ class ServerRequest(WireModel):
     output_limit: int = OUTPUT_LIMIT
     begun: list[int] = Field(default_factory=list)
     """For ServerRollbackWorkflow: indexes of the steps that are known to have begun."""
+    plan: PlanReference | None = None
+    """Where the steps are; `steps` is empty then. None: they are in `steps`."""
 
 
 class StepRequest(WireModel):
@@ -65,6 +76,8 @@ class StepRequest(WireModel):
     output_limit: int = OUTPUT_LIMIT
     begun: bool = False
     """For RollbackStep: the rollout knows that the step began here, so a journal without it has been lost."""
+    plan: PlanReference | None = None
+    """Where the params are, for a step that says `params_in_plan`."""
 
 
 class UndoOutcome(WireModel):
@@ -75,11 +88,25 @@ class UndoOutcome(WireModel):
 
 
 class PreflightRequest(WireModel):
-    """Input of Preflight. No steps: only "are you there?"."""
+    """Input of Preflight. Neither steps nor a plan: only "are you there?"."""
 
     rollout_id: str
     server_id: str
     steps: list[ResolvedStep] = Field(default_factory=list)
+    plan: PlanReference | None = None
+    """Where the steps are, instead of in `steps`."""
+
+
+class StepList(WireModel):
+    """Result of LoadSteps."""
+
+    steps: list[ResolvedStep]
+
+
+class LoadRequest(WireModel):
+    """Input of LoadSteps: which plan."""
+
+    plan: PlanReference
 
 
 class PreflightReport(WireModel):

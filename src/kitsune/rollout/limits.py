@@ -17,8 +17,9 @@ MAX_STEPS = 1_000
 MAX_PLAN_BYTES = 1024 * 1024
 #: Levels of mappings and lists in a plan.
 MAX_DEPTH = 64
-#: Bytes of all copies of the steps in the rollout's history, of the 50 MB that Temporal allows.
-MAX_HISTORY_BYTES = 27 * 1024 * 1024
+#: Bytes of all copies of the steps in the rollout's history beyond which the servers read the plan themselves.
+#: Temporal allows 50 MB for everything.
+MAX_COPIED_BYTES = 8 * 1024 * 1024
 #: How often a server is sent the steps: asked, started, rolled back.
 _COPIES = 3
 #: Bytes of commands in one workflow task, of the 4 MB at which Temporal terminates the workflow.
@@ -61,13 +62,22 @@ def json_size(value: object) -> int:
     )
 
 
-def size_problems(plan: Plan, *, plan_bytes: int, steps_bytes: int) -> list[Problem]:
+def travels_by_reference(*, servers: int, steps_bytes: int) -> bool:
+    """Return whether a plan's steps are too large to be sent to every server: each then reads them once.
+
+    Args:
+        servers: How many there are.
+        steps_bytes: The size of the steps as JSON.
+    """
+    return _COPIES * steps_bytes * servers > MAX_COPIED_BYTES
+
+
+def size_problems(plan: Plan, *, plan_bytes: int) -> list[Problem]:
     """Return where a plan is larger than one rollout may be; each with the figure and the limit.
 
     Args:
         plan: The plan.
         plan_bytes: Its size as JSON.
-        steps_bytes: The size of its steps as JSON; each server's workflow and first check carry them.
     """
     problems = []
     if len(plan.servers) > MAX_SERVERS:
@@ -88,15 +98,6 @@ def size_problems(plan: Plan, *, plan_bytes: int, steps_bytes: int) -> list[Prob
         problems.append(
             Problem(
                 message=f"the plan has {plan_bytes:,} bytes as JSON, the limit is {MAX_PLAN_BYTES:,}: large content belongs where servers can fetch it"
-            )
-        )
-    copies = _COPIES * steps_bytes * len(plan.servers)
-    if copies > MAX_HISTORY_BYTES:
-        problems.append(
-            Problem(
-                path="steps",
-                message=f"{steps_bytes:,} bytes of steps, sent up to three times to {len(plan.servers):,} servers, are {copies:,} bytes of history; "
-                f"the limit is {MAX_HISTORY_BYTES:,}: use fewer servers or smaller content",
             )
         )
     return problems

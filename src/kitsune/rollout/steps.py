@@ -1,5 +1,6 @@
 """Steps with the plan's defaults filled in."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from kitsune.models.plan import Plan, RetryPolicy, Step
@@ -8,6 +9,8 @@ from kitsune.rollout.limits import json_size
 
 #: Executions at most of an idempotent handler, where neither the step nor the plan says.
 EXECUTIONS_WHERE_IDEMPOTENT = 3
+#: Bytes of a step's params as JSON up to which they travel with the step, where the plan travels by reference.
+_LARGE_PARAMS = 1024
 _INITIAL_INTERVAL = timedelta(seconds=1)
 _BACKOFF_COEFFICIENT = 2.0
 _MAXIMUM_INTERVAL = timedelta(seconds=60)
@@ -21,6 +24,16 @@ def resolve_steps(plan: Plan) -> list[ResolvedStep]:
 def bytes_of_steps(plan: Plan) -> int:
     """Return how many bytes a plan's steps have as they are sent to each server, defaults included."""
     return json_size([step.model_dump(mode="json", by_alias=True) for step in resolve_steps(plan)])
+
+
+def without_large_params(steps: Sequence[ResolvedStep]) -> list[ResolvedStep]:
+    """Return steps as a workflow needs them: large params stay in the plan, where the server reads them."""
+    return [
+        step.model_copy(update={"params": {}, "params_in_plan": True})
+        if json_size(step.params) > _LARGE_PARAMS
+        else step
+        for step in steps
+    ]
 
 
 def _resolve(step: Step, *, index: int, plan: Plan) -> ResolvedStep:

@@ -10,7 +10,7 @@ from kitsune.models.requests import ServerRequest
 from kitsune.models.results import ServerResult, ServerStatus, StepOutcome, json_of
 from kitsune.rollout.bounds import fit_server_result
 from kitsune.rollout.undo import how_undone
-from kitsune.workflows.steps import run_step, undo_steps
+from kitsune.workflows.steps import run_step, undo_steps, with_steps
 
 
 @workflow.defn(name=names.SERVER_EXECUTION_WORKFLOW)
@@ -26,6 +26,7 @@ class ServerExecutionWorkflow:
         """
         started_at = workflow.now()
         outcomes: list[StepOutcome] = []
+        request = await with_steps(request)
         status = await _run_steps(request, outcomes)
         broken = next((outcome for outcome in reversed(outcomes) if not outcome.success), None)
         error = (

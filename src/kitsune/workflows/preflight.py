@@ -102,7 +102,8 @@ class Preflight:
         request = PreflightRequest(
             rollout_id=self.state.rollout_id,
             server_id=server,
-            steps=self.state.steps if with_steps else [],
+            steps=self.state.steps if with_steps and not self.state.by_reference else [],
+            plan=self.state.plan_reference if with_steps else None,
         )
         handle = workflow.start_activity(
             names.PREFLIGHT,

@@ -7,11 +7,17 @@ from temporalio import workflow
 
 from kitsune.models.plan import Plan
 from kitsune.models.progress import Phase
-from kitsune.models.requests import AbortRequest, AwayServer, ResolvedStep, ServerRequest
+from kitsune.models.requests import (
+    AbortRequest,
+    AwayServer,
+    PlanReference,
+    ResolvedStep,
+    ServerRequest,
+)
 from kitsune.models.results import ServerResult, ServerStatus
 from kitsune.rollout.bounds import server_result_limit, shorten, step_output_limit
 from kitsune.rollout.ledger import Ledger
-from kitsune.rollout.limits import starts_at_once
+from kitsune.rollout.limits import starts_at_once, travels_by_reference
 from kitsune.rollout.steps import bytes_of_steps, resolve_steps
 
 
@@ -45,12 +51,23 @@ class RolloutState:
     def __post_init__(self) -> None:
         self.steps: list[ResolvedStep] = resolve_steps(self.plan)
         self.ledger = Ledger(self.plan.servers, self.plan.rollout_strategy)
-        self.starts_at_once = starts_at_once(bytes_of_steps(self.plan))
+        steps_bytes = bytes_of_steps(self.plan)
+        self.by_reference = travels_by_reference(
+            servers=len(self.plan.servers), steps_bytes=steps_bytes
+        ) and workflow.patched("plan-by-reference")
+        self.starts_at_once = starts_at_once(0 if self.by_reference else steps_bytes)
 
     @property
     def stopped(self) -> bool:
         """Whether nothing more may start."""
         return self.ledger.stop_reason is not None
+
+    @property
+    def plan_reference(self) -> PlanReference | None:
+        """Where servers read the steps; None where the steps are sent to them."""
+        if not self.by_reference:
+            return None
+        return PlanReference(workflow_id=self.rollout_id, run_id=workflow.info().run_id)
 
     def request_for(self, server_id: str) -> ServerRequest:
         """Return what a server's workflow is started with."""
@@ -58,7 +75,8 @@ class RolloutState:
             rollout_id=self.rollout_id,
             run_id=self.run_id,
             server_id=server_id,
-            steps=self.steps,
+            steps=[] if self.by_reference else self.steps,
+            plan=self.plan_reference,
             heartbeat_timeout=self.plan.heartbeat_timeout,
             undo_on_failure=self.plan.rollback.scope != "none",
             result_limit=server_result_limit(len(self.plan.servers)),

@@ -12,7 +12,14 @@ from temporalio.workflow import ActivityCancellationType, ActivityHandle
 
 from kitsune import names
 from kitsune.models.durations import LONGEST, format_duration, parse_duration
-from kitsune.models.requests import ResolvedStep, ServerRequest, StepRequest, UndoOutcome
+from kitsune.models.requests import (
+    LoadRequest,
+    ResolvedStep,
+    ServerRequest,
+    StepList,
+    StepRequest,
+    UndoOutcome,
+)
 from kitsune.models.results import StepOutcome
 from kitsune.rollout.steps import EXECUTIONS_WHERE_IDEMPOTENT
 
@@ -20,7 +27,25 @@ from kitsune.rollout.steps import EXECUTIONS_WHERE_IDEMPOTENT
 _SLACK = timedelta(minutes=10)
 #: How long an operation may be handed out again because agents or networks were lost.
 _DELIVERIES = timedelta(days=1)
+#: How long reading a plan may take.
+_LOADING = timedelta(minutes=1)
 _CANCELLED = "cancelled while it ran"
+
+
+async def with_steps(request: ServerRequest) -> ServerRequest:
+    """Return a request that holds its steps, read on the server where they were not sent along."""
+    if request.plan is None:
+        return request
+    listed: StepList = await workflow.execute_activity(
+        names.LOAD_STEPS,
+        LoadRequest(plan=request.plan),
+        task_queue=request.server_id,
+        result_type=StepList,
+        start_to_close_timeout=_LOADING,
+        schedule_to_close_timeout=_LOADING * 10,
+        summary="read the plan",
+    )
+    return request.model_copy(update={"steps": listed.steps})
 
 
 async def run_step(request: ServerRequest, step: ResolvedStep) -> StepOutcome:
@@ -90,6 +115,7 @@ def _start(
             generation=request.generation,
             output_limit=request.output_limit,
             begun=begun,
+            plan=request.plan if step.params_in_plan else None,
         ),
         task_queue=request.server_id,
         result_type=result_type,
