@@ -27,7 +27,7 @@ UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --g
 
 .PHONY: help
 help: ## Show this list.
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-12s%s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-14s%s\n", $$1, $$2 }'
 
 .PHONY: setup
 setup: $(STAMP) ## Make the environment in .venv (every other target does it when needed).
@@ -68,6 +68,10 @@ docs: $(STAMP) ## Write docs/reference from the code.
 .PHONY: bench
 bench: $(STAMP) ## Time a plan of four steps on local workers; BENCH_ARGS='--servers 20 --runs 5'.
 	$(PY) benchmarks/bench_four_steps.py $(BENCH_ARGS)
+
+.PHONY: bench-large
+bench-large: $(STAMP) ## Run two steps on a fleet of 500 on this machine; BENCH_ARGS='--servers 2000'.
+	$(PY) benchmarks/bench_large_fleet.py $(BENCH_ARGS)
 
 .PHONY: lock
 lock: $(STAMP) ## Pin dependencies anew in requirements/*.txt; UPGRADE=1 takes the newest.

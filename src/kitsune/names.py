@@ -2,13 +2,14 @@
 
 from typing import Final
 
-#: Task queue of the orchestration worker. A server's task queue is its server id.
+#: Task queue of the orchestration worker.
 ORCHESTRATOR_QUEUE: Final = "execution-orchestrator"
 
 # Workflow types.
 ORCHESTRATION_WORKFLOW: Final = "OrchestrationWorkflow"
 SERVER_EXECUTION_WORKFLOW: Final = "ServerExecutionWorkflow"
 SERVER_ROLLBACK_WORKFLOW: Final = "ServerRollbackWorkflow"
+SHARD_WORKFLOW: Final = "ShardWorkflow"
 
 # Activity types on a server's queue.
 EXECUTE_STEP: Final = "ExecuteStep"
@@ -25,6 +26,12 @@ TERMINATE_SERVER: Final = "TerminateServer"
 # Messages that an OrchestrationWorkflow answers. `abort` is an update and a signal.
 QUERY_PROGRESS: Final = "progress"
 ABORT: Final = "abort"
+
+# Signals between a large rollout and its shards.
+SHARD_GO: Final = "shardGo"
+SHARD_STOP: Final = "shardStop"
+SHARD_CONCLUDE: Final = "shardConclude"
+SHARD_REPORT: Final = "shardReport"
 
 # Types of the application failures that end our workflows and activities.
 FAILURE_INVALID_PLAN: Final = "InvalidPlan"
@@ -58,6 +65,11 @@ ENV_STEP: Final = "KITSUNE_STEP"
 ENV_ATTEMPT: Final = "KITSUNE_ATTEMPT"
 #: Marks every process of one execution, so that its whole tree can be found and ended.
 ENV_OPERATION: Final = "KITSUNE_OPERATION"
+
+
+def server_queue(server_id: str) -> str:
+    """Return the task queue of a server."""
+    return server_id
 
 
 def server_execution_id(server_id: str) -> str:

@@ -147,7 +147,7 @@ class ValidationReport(WireModel):
 
 
 class WatchRequest(WireModel):
-    """Input of WatchServers: whose children to look after, and how long silence is allowed."""
+    """Input of WatchServers: whose children to look after (a rollout's or a shard's), and how long silence is allowed."""
 
     rollout_id: str
     timeout: Duration
@@ -192,7 +192,7 @@ class TerminateRequest(WireModel):
 
     server_id: str
     rollout_id: str
-    """Only a child of this rollout is closed."""
+    """Only a child of this workflow, a rollout or a shard, is closed."""
     since: datetime
     """The silence that was seen; an agent that has taken its task since is left alone."""
     failing: bool = False

@@ -20,7 +20,9 @@ class Ledger:
     Attributes:
         batches: All batches; every server is in exactly one.
         statuses: How servers ended, by server id.
+        failures: How many servers count against `maxFailures`.
         in_flight: Servers that were started and have not ended, in the order of their start.
+        window: So many servers at once.
         stop_reason: Why nothing more may start, or None while the rollout goes on.
     """
 
@@ -28,16 +30,12 @@ class Ledger:
         self.servers = list(servers)
         self.batches: list[Batch] = split_into_batches(self.servers, strategy)
         self.statuses: dict[str, ServerStatus] = {}
+        self.failures = 0
         self.in_flight: dict[str, None] = {}
         self.stop_reason: str | None = None
         self._allowed = failures_allowed(len(self.servers), strategy)
-        self._window = min(strategy.max_concurrency or MAX_IN_FLIGHT, MAX_IN_FLIGHT)
+        self.window = min(strategy.max_concurrency or MAX_IN_FLIGHT, MAX_IN_FLIGHT)
         self._batch_of = {server: batch for batch in self.batches for server in batch.servers}
-
-    @property
-    def failures(self) -> int:
-        """How many servers count against `maxFailures`."""
-        return sum(1 for status in self.statuses.values() if status in COUNTS_AS_FAILED)
 
     def batch_of(self, server_id: str) -> Batch:
         """Return the batch that a server belongs to."""
@@ -52,7 +50,7 @@ class Ledger:
             for server in batch.servers
             if server not in self.statuses and server not in self.in_flight
         ]
-        return waiting[: max(0, self._window - len(self.in_flight))]
+        return waiting[: max(0, self.window - len(self.in_flight))]
 
     def start(self, server_id: str) -> None:
         """Note that a server has been started."""
@@ -62,8 +60,13 @@ class Ledger:
         """Note how a server ended, and stop the rollout where the rule says so."""
         self.in_flight.pop(server_id, None)
         self.statuses[server_id] = status
+        self.failures += status in COUNTS_AS_FAILED
         if self.stop_reason is None:
             self.stop_reason = self._reason_to_stop(server_id, status)
+
+    def give_back(self, server_id: str) -> None:
+        """Note that a server that was to be started has not been, and will not be."""
+        self.in_flight.pop(server_id, None)
 
     def stop(self, reason: str) -> None:
         """Stop the rollout for a reason from outside; the first reason stays."""

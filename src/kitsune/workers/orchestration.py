@@ -13,6 +13,7 @@ from kitsune.version import __version__
 from kitsune.workers.conversion import tolerant
 from kitsune.workers.sandbox import make_workflow_runner
 from kitsune.workflows.orchestration import OrchestrationWorkflow
+from kitsune.workflows.shard import ShardWorkflow
 
 #: Every rollout keeps one activity open that watches its servers, and one per server that it waits for.
 _ACTIVITIES_AT_ONCE = 10_000
@@ -20,11 +21,11 @@ _GRACE = timedelta(seconds=5)
 
 
 def make_orchestration_worker(client: Client, registry: HandlerRegistry) -> Worker:
-    """Return the worker that runs OrchestrationWorkflow."""
+    """Return the worker that runs rollouts and their shards."""
     return Worker(
         tolerant(client),
         task_queue=ORCHESTRATOR_QUEUE,
-        workflows=[OrchestrationWorkflow],
+        workflows=[OrchestrationWorkflow, ShardWorkflow],
         activities=OrchestratorActivities(client, registry).all,
         workflow_runner=make_workflow_runner(),
         max_concurrent_activities=_ACTIVITIES_AT_ONCE,

@@ -14,6 +14,8 @@ SHARED = (
     "kitsune.workflows.children",
     "kitsune.workflows.preflight",
     "kitsune.workflows.reporting",
+    "kitsune.workflows.runner",
+    "kitsune.workflows.sharding",
     "kitsune.workflows.state",
     "kitsune.workflows.steps",
     "kitsune.workflows.undoing",

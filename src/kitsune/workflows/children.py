@@ -167,7 +167,7 @@ class Children:
             kind,
             request,
             id=names.server_execution_id(request.server_id),
-            task_queue=request.server_id,
+            task_queue=names.server_queue(request.server_id),
             cancellation_type=ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
             parent_close_policy=ParentClosePolicy.REQUEST_CANCEL,
             static_summary=f"{verb} {self.state.plan.name} on {request.server_id}"[:200],
@@ -225,7 +225,7 @@ class Children:
             report: WatchReport = await workflow.execute_activity(
                 names.WATCH_SERVERS,
                 WatchRequest(
-                    rollout_id=self.state.rollout_id,
+                    rollout_id=workflow.info().workflow_id,
                     timeout=self.state.plan.unreachable.timeout,
                 ),
                 result_type=WatchReport,
@@ -246,7 +246,7 @@ class Children:
             names.TERMINATE_SERVER,
             TerminateRequest(
                 server_id=away.server_id,
-                rollout_id=self.state.rollout_id,
+                rollout_id=workflow.info().workflow_id,
                 since=away.since,
                 failing=away.failing,
                 reason=f"given up by rollout {self.state.rollout_id}: {away.detail}",

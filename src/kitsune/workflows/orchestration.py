@@ -12,25 +12,29 @@ from kitsune import names
 from kitsune.models.plan import Plan
 from kitsune.models.problems import Problem
 from kitsune.models.progress import Phase, Progress, ProgressRequest
-from kitsune.models.requests import AbortRequest, ValidationReport, ValidationRequest
+from kitsune.models.requests import (
+    AbortRequest,
+    PlanReference,
+    ValidationReport,
+    ValidationRequest,
+)
 from kitsune.models.results import (
     InvalidPlanDetails,
     RolloutResult,
     RolloutStatus,
-    ServerResult,
-    ServerStatus,
     json_of,
 )
+from kitsune.models.shards import ShardReport
 from kitsune.rollout.aborts import merged_aborts, read_abort
 from kitsune.rollout.batches import Batch
 from kitsune.rollout.bounds import fit_rollout_result
-from kitsune.rollout.targets import undone_result
+from kitsune.rollout.limits import is_sharded, travels_by_reference
+from kitsune.rollout.steps import bytes_of_steps
 from kitsune.rollout.verdict import sentence_of, summarize
-from kitsune.workflows.children import Children, ServerTaken, StoppedMeanwhile
-from kitsune.workflows.preflight import Preflight
 from kitsune.workflows.reporting import details_of, memo_of, progress_of
+from kitsune.workflows.runner import DirectRunner, Runner
+from kitsune.workflows.sharding import ShardedRunner
 from kitsune.workflows.state import RolloutState
-from kitsune.workflows.undoing import Undoing
 
 #: Problems named in the failure's message; all of them are in its details.
 _PROBLEMS_IN_MESSAGE = 50
@@ -44,8 +48,7 @@ class OrchestrationWorkflow:
 
     def __init__(self) -> None:
         self._state: RolloutState | None = None
-        self._children: Children | None = None
-        self._preflight: Preflight | None = None
+        self._runner: Runner | None = None
         self._early_abort: AbortRequest | None = None
         self._broken: BaseException | None = None
 
@@ -85,6 +88,12 @@ class OrchestrationWorkflow:
         """Do the same as the update, for the plain `temporal` command."""
         self._abort(read_abort(request))
 
+    @workflow.signal(name=names.SHARD_REPORT)
+    def shard_report(self, report: ShardReport) -> None:
+        """Take what a shard of this rollout tells."""
+        if isinstance(self._runner, ShardedRunner):
+            self._runner.take(report)
+
     def _abort(self, request: AbortRequest) -> str:
         state = self._state
         if state is None:
@@ -109,28 +118,22 @@ class OrchestrationWorkflow:
         state = self._state
         if state is None or not state.stopped:
             return
-        if self._preflight:
-            self._preflight.cancel()
-        if self._children:
-            self._children.stop_waiting()
-            if state.abort or state.plan.rollout_strategy.on_stop == "cancel":
-                self._children.cancel_running()
+        if self._runner:
+            self._runner.obey_stop()
 
     async def _roll_out(self, arguments: Sequence[Any]) -> RolloutResult:
         state = await self._accept(arguments)
-        self._preflight = Preflight(state)
-        self._children = Children(state)
+        runner = self._runner = self._make_runner(state)
         if self._early_abort:
             self._abort(self._early_abort)
         self._tell()
-        problems = await self._preflight.ask_all()
+        problems = await runner.ask_all()
         if problems and not state.abort:
             raise _refusal(problems)
         for batch in state.ledger.batches:
-            await self._run_batch(batch)
+            await runner.run_batch(batch)
             await self._wait_after(batch)
-        await self._undo()
-        self._children.close()
+        await runner.undo()
         return self._finish()
 
     async def _accept(self, arguments: Sequence[Any]) -> RolloutState:
@@ -146,75 +149,35 @@ class OrchestrationWorkflow:
         info = workflow.info()
         if info.workflow_id.startswith(names.server_execution_id("")):
             raise _refusal([Problem(message=_RESERVED_ID.format(info.workflow_id))])
+        plan = Plan.model_validate(arguments[0])
+        large = travels_by_reference(servers=len(plan.servers), steps_bytes=bytes_of_steps(plan))
+        by_reference = large and workflow.patched("plan-by-reference")
         self._state = RolloutState(
-            plan=Plan.model_validate(arguments[0]),
+            plan=plan,
             rollout_id=info.workflow_id,
             run_id=info.first_execution_run_id,
             started_at=workflow.now(),
             warnings=list(report.warnings),
+            reference=PlanReference(workflow_id=info.workflow_id, run_id=info.run_id)
+            if by_reference
+            else None,
         )
         workflow.upsert_memo(memo_of(self._state, word="running"))
         return self._state
 
-    async def _run_batch(self, batch: Batch) -> None:
-        state, _, preflight = self._parts()
-        if state.stopped:
-            return
-        await preflight.ask_again(batch.servers)
-        state.phase = Phase.RUNNING
-        self._tell()
-        while not state.ledger.has_ended(batch):
-            for server in state.ledger.startable(batch):
-                state.ledger.start(server)
-                self._spawn(server)
-            await _next_end(state)
-            self._tell()
+    def _make_runner(self, state: RolloutState) -> Runner:
+        sharded = is_sharded(state.plan) and workflow.patched("shards")
+        kind = ShardedRunner if sharded else DirectRunner
+        return kind(state, tell=self._tell, break_with=self._break_with)
 
-    def _spawn(self, server: str) -> None:
-        task = asyncio.create_task(self._run_server(server))
-        task.add_done_callback(self._note_bug)
-
-    def _note_bug(self, task: "asyncio.Task[None]") -> None:
+    def _break_with(self, error: BaseException) -> None:
         """Let a bug of ours fail the workflow task, loudly and mendably, instead of hanging the rollout."""
-        if not task.cancelled() and (error := task.exception()) is not None:
-            bug = RuntimeError(
-                f"a bug in Kitsune: {error!r}"
-            )  # never a failure of the workflow itself
-            bug.__cause__ = error
-            self._broken = self._broken or bug
-
-    async def _run_server(self, server: str) -> None:
-        state, children, _ = self._parts()
-        try:
-            result = await children.execute(server)
-            if result.status is ServerStatus.CANCELLED and not state.stopped:
-                result = await self._cancelled_from_outside(result)
-            state.end_server(result)
-        except ServerTaken as taken:
-            state.end_without_work(server, ServerStatus.FAILED, str(taken))
-        except StoppedMeanwhile:
-            state.end_without_work(
-                server, ServerStatus.NOT_STARTED, f"not started: {state.ledger.stop_reason}"
-            )
-        if state.stopped:
-            state.phase = Phase.STOPPING
-            self._obey_stop()
-
-    async def _cancelled_from_outside(self, result: ServerResult) -> ServerResult:
-        """Return the result of a server that somebody cancelled on its own: failed, and undone like one."""
-        state, children, _ = self._parts()
-        error = "its workflow was cancelled, not by this rollout"
-        result = result.model_copy(update={"status": ServerStatus.FAILED, "error": error})
-        if state.plan.rollback.scope == "none" or not result.steps_executed:
-            return result
-        state.results[result.server_id] = result  # what is known to have begun there
-        try:
-            return undone_result(result, await children.roll_back(result.server_id))
-        except ServerTaken as taken:
-            return result.model_copy(update={"rollback_failed": True, "error": f"{error}; {taken}"})
+        bug = RuntimeError(f"a bug in Kitsune: {error!r}")  # never a failure of the workflow itself
+        bug.__cause__ = error
+        self._broken = self._broken or bug
 
     async def _wait_after(self, batch: Batch) -> None:
-        state, _, _ = self._parts()
+        state = self._accepted()
         if state.stopped or not batch.wait_after:
             return
         state.phase = Phase.SOAKING if batch.canary else Phase.WAITING
@@ -227,16 +190,8 @@ class OrchestrationWorkflow:
         )
         state.wait_until = None
 
-    async def _undo(self) -> None:
-        state, children, _ = self._parts()
-        undoing = Undoing(state, children)
-        if undoing.is_needed:
-            state.phase = Phase.ROLLING_BACK
-            self._tell()
-            await undoing.run()
-
     def _finish(self) -> RolloutResult:
-        state, _, _ = self._parts()
+        state = self._accepted()
         state.phase = Phase.DONE
         result = fit_rollout_result(
             summarize(
@@ -261,14 +216,14 @@ class OrchestrationWorkflow:
             return result
         raise ApplicationError(sentence_of(result), json_of(result), type=kind, non_retryable=True)
 
+    def _accepted(self) -> RolloutState:
+        if self._state is None:
+            raise RuntimeError("the rollout has not been accepted yet")
+        return self._state
+
     def _tell(self) -> None:
         if self._state is not None:
             workflow.set_current_details(details_of(self._state))
-
-    def _parts(self) -> tuple[RolloutState, Children, Preflight]:
-        if self._state is None or self._children is None or self._preflight is None:
-            raise RuntimeError("the rollout has not been accepted yet")
-        return self._state, self._children, self._preflight
 
 
 def _refusal(problems: Sequence[Problem]) -> ApplicationError:
@@ -281,11 +236,6 @@ def _refusal(problems: Sequence[Problem]) -> ApplicationError:
         type=names.FAILURE_INVALID_PLAN,
         non_retryable=True,
     )
-
-
-async def _next_end(state: RolloutState) -> None:
-    ended = len(state.ledger.statuses)
-    await workflow.wait_condition(lambda: len(state.ledger.statuses) > ended)
 
 
 async def _wait_for(condition: Callable[[], bool], *, timeout: timedelta, summary: str) -> None:

@@ -123,7 +123,7 @@ def _state_of(state: RolloutState, server: str) -> str:
         return status.value
     if server in state.waiting_for:
         return "waiting"
-    if server in state.ledger.in_flight:
+    if server in state.ledger.in_flight and server in state.started:
         return "running"
     over = state.stopped and state.phase is not Phase.PREFLIGHT
     return ServerStatus.NOT_STARTED.value if over else "pending"

@@ -17,7 +17,7 @@ from kitsune.models.requests import (
 from kitsune.models.results import ServerResult, ServerStatus
 from kitsune.rollout.bounds import server_result_limit, shorten, step_output_limit
 from kitsune.rollout.ledger import Ledger
-from kitsune.rollout.limits import starts_at_once, travels_by_reference
+from kitsune.rollout.limits import starts_at_once
 from kitsune.rollout.steps import bytes_of_steps, resolve_steps
 
 
@@ -30,6 +30,7 @@ class RolloutState:
         undoing: Servers that are being rolled back by this orchestration.
         asked_at: When each server last answered.
         away: Servers whose agent was given up, by server id.
+        reference: Where servers read the steps; None where the steps are sent to them.
         abort: The operator's order to end it all, or None.
     """
 
@@ -47,27 +48,18 @@ class RolloutState:
     abort: AbortRequest | None = None
     phase: Phase = Phase.PREFLIGHT
     wait_until: datetime | None = None
+    reference: PlanReference | None = None
 
     def __post_init__(self) -> None:
         self.steps: list[ResolvedStep] = resolve_steps(self.plan)
         self.ledger = Ledger(self.plan.servers, self.plan.rollout_strategy)
-        steps_bytes = bytes_of_steps(self.plan)
-        self.by_reference = travels_by_reference(
-            servers=len(self.plan.servers), steps_bytes=steps_bytes
-        ) and workflow.patched("plan-by-reference")
-        self.starts_at_once = starts_at_once(0 if self.by_reference else steps_bytes)
+        in_request = 0 if self.reference else bytes_of_steps(self.plan)
+        self.starts_at_once = starts_at_once(in_request)
 
     @property
     def stopped(self) -> bool:
         """Whether nothing more may start."""
         return self.ledger.stop_reason is not None
-
-    @property
-    def plan_reference(self) -> PlanReference | None:
-        """Where servers read the steps; None where the steps are sent to them."""
-        if not self.by_reference:
-            return None
-        return PlanReference(workflow_id=self.rollout_id, run_id=workflow.info().run_id)
 
     def request_for(self, server_id: str) -> ServerRequest:
         """Return what a server's workflow is started with."""
@@ -75,8 +67,8 @@ class RolloutState:
             rollout_id=self.rollout_id,
             run_id=self.run_id,
             server_id=server_id,
-            steps=[] if self.by_reference else self.steps,
-            plan=self.plan_reference,
+            steps=[] if self.reference else self.steps,
+            plan=self.reference,
             heartbeat_timeout=self.plan.heartbeat_timeout,
             undo_on_failure=self.plan.rollback.scope != "none",
             result_limit=server_result_limit(len(self.plan.servers)),
@@ -105,6 +97,14 @@ class RolloutState:
             }
         )
         self.ledger.end(server_id, result.status)
+
+    def replace_result(self, result: ServerResult) -> None:
+        """Note what a server's result has become since it ended, or how it ended where that is news."""
+        known = self.results.get(result.server_id)
+        if known is None:
+            self.end_server(result)
+        else:
+            self.results[result.server_id] = result.model_copy(update={"batch": known.batch})
 
     def end_without_work(self, server_id: str, status: ServerStatus, error: str | None) -> None:
         """Note the end of a server of which no result came."""

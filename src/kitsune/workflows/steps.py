@@ -39,7 +39,7 @@ async def with_steps(request: ServerRequest) -> ServerRequest:
     listed: StepList = await workflow.execute_activity(
         names.LOAD_STEPS,
         LoadRequest(plan=request.plan),
-        task_queue=request.server_id,
+        task_queue=names.server_queue(request.server_id),
         result_type=StepList,
         start_to_close_timeout=_LOADING,
         schedule_to_close_timeout=_LOADING * 10,
@@ -117,7 +117,7 @@ def _start(
             begun=begun,
             plan=request.plan if step.params_in_plan else None,
         ),
-        task_queue=request.server_id,
+        task_queue=names.server_queue(request.server_id),
         result_type=result_type,
         start_to_close_timeout=once,
         schedule_to_close_timeout=min(

@@ -73,7 +73,7 @@ def test_a_plan_within_the_limits_has_no_problem():
 @pytest.mark.parametrize(
     ("servers", "steps", "plan_bytes", "said"),
     [
-        (1001, 1, 1, "1,001 servers are more than one rollout takes (1,000)"),
+        (10_001, 1, 1, "10,001 servers are more than one rollout takes (10,000)"),
         (1, 1001, 1, "1,001 steps are more than one plan takes (1,000)"),
         (1, 1, 1_048_577, "the plan has 1,048,577 bytes as JSON, the limit is 1,048,576"),
     ],
