@@ -17,7 +17,7 @@ from temporalio import activity
 from temporalio.client import Client, WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import Worker
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from kitsune import names
 from kitsune.activities.server import Agent
@@ -27,7 +27,6 @@ from kitsune.models.requests import PreflightReport, PreflightRequest, StepReque
 from kitsune.models.results import StepOutcome
 from kitsune.workers.local import make_local_worker
 from kitsune.workers.orchestration import make_orchestration_worker
-from kitsune.workers.sandbox import make_workflow_runner
 from kitsune.workflows.execution import ServerExecutionWorkflow
 
 ROLLOUT = "bench-large"
@@ -111,7 +110,9 @@ async def simulate(servers: int) -> None:
                 task_queue=f"pretend-{number}",
                 workflows=[ServerExecutionWorkflow],
                 activities=[_pretend_to_answer, _pretend_to_execute],
-                workflow_runner=make_workflow_runner(),
+                workflow_runner=UnsandboxedWorkflowRunner(),  # they stand for machines of their own
+                max_concurrent_workflow_tasks=4,
+                max_concurrent_activities=20,
             )
             await stack.enter_async_context(worker)
         ids = [f"server-{number}" for number in range(1, servers + 1)]

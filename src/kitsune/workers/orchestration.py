@@ -17,6 +17,8 @@ from kitsune.workflows.shard import ShardWorkflow
 
 #: Every rollout keeps one activity open that watches its servers, and one per server that it waits for.
 _ACTIVITIES_AT_ONCE = 10_000
+#: Python runs one workflow task at a time; those taken beyond that only come nearer to their timeout of 10 s.
+_WORKFLOW_TASKS_AT_ONCE = 10
 _GRACE = timedelta(seconds=5)
 
 
@@ -28,6 +30,7 @@ def make_orchestration_worker(client: Client, registry: HandlerRegistry) -> Work
         workflows=[OrchestrationWorkflow, ShardWorkflow],
         activities=OrchestratorActivities(client, registry).all,
         workflow_runner=make_workflow_runner(),
+        max_concurrent_workflow_tasks=_WORKFLOW_TASKS_AT_ONCE,
         max_concurrent_activities=_ACTIVITIES_AT_ONCE,
         graceful_shutdown_timeout=_GRACE,
         max_heartbeat_throttle_interval=timedelta(seconds=2),
