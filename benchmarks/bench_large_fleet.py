@@ -20,7 +20,8 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from kitsune import names
-from kitsune.activities.server import Agent
+from kitsune.activities.plans import PlanReader
+from kitsune.activities.server import Agent, ServerActivities
 from kitsune.embedded.server import EmbeddedServer
 from kitsune.handlers.registry import load_handlers
 from kitsune.models.requests import PreflightReport, PreflightRequest, StepRequest
@@ -104,12 +105,14 @@ async def simulate(servers: int) -> None:
     async with environment, AsyncExitStack() as stack:
         client = environment.client
         await stack.enter_async_context(make_orchestration_worker(client, load_handlers()))
+        agent = Agent.at(Path("/nowhere"), server_id="pretender", registry=load_handlers())
+        loading = ServerActivities(agent, PlanReader(client))
         for number in range(QUEUES):
             worker = Worker(
                 client,
                 task_queue=f"pretend-{number}",
                 workflows=[ServerExecutionWorkflow],
-                activities=[_pretend_to_answer, _pretend_to_execute],
+                activities=[_pretend_to_answer, _pretend_to_execute, loading.load_steps],
                 workflow_runner=UnsandboxedWorkflowRunner(),  # they stand for machines of their own
                 max_concurrent_workflow_tasks=4,
                 max_concurrent_activities=20,

@@ -43,6 +43,8 @@ async def with_steps(request: ServerRequest) -> ServerRequest:
         result_type=StepList,
         start_to_close_timeout=_LOADING,
         schedule_to_close_timeout=_LOADING * 10,
+        # The SDK's word for an activity type that an older worker lacks.
+        retry_policy=RetryPolicy(non_retryable_error_types=["NotFoundError"]),
         summary="read the plan",
     )
     return request.model_copy(update={"steps": listed.steps})
