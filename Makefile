@@ -3,7 +3,7 @@
 #   make demo                     see Kitsune work
 #   make test PYTHON=python3.12   choose the Python
 #   make test VENV=.venv-3.12     choose where the environment goes (to keep several)
-#   make test PYTEST_ARGS='-k canary -x'
+#   make test PYTEST_ARGS='-k canary -x' JOBS=0
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -12,6 +12,8 @@ SHELL := /bin/sh
 PYTHON ?=
 VENV ?= .venv
 PYTEST_ARGS ?=
+# Test processes beside each other: most tests wait for real servers, so a few more than there are processors.
+JOBS ?= 3
 
 BIN := $(VENV)/bin
 PY := $(BIN)/python
@@ -25,7 +27,7 @@ UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --g
 
 .PHONY: help
 help: ## Show this list.
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-12s%s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-14s%s\n", $$1, $$2 }'
 
 .PHONY: setup
 setup: $(STAMP) ## Make the environment in .venv (every other target does it when needed).
@@ -43,7 +45,7 @@ demo: $(STAMP) ## See a rollout succeed, then one fail and be undone, on this ma
 .PHONY: test
 test: $(STAMP) ## Run every test that needs nothing but this machine; PYTEST_ARGS go to pytest.
 	@$(PY) -m coverage erase
-	@$(PY) -m pytest --cov --cov-report=term $(PYTEST_ARGS)
+	@$(PY) -m pytest -n $(JOBS) --cov --cov-report=term $(PYTEST_ARGS)
 
 .PHONY: check
 check: $(STAMP) ## Check format, lint, types, import layers, YAML and that docs/reference is up to date.
@@ -66,6 +68,10 @@ docs: $(STAMP) ## Write docs/reference from the code.
 .PHONY: bench
 bench: $(STAMP) ## Time a plan of four steps on local workers; BENCH_ARGS='--servers 20 --runs 5'.
 	$(PY) benchmarks/bench_four_steps.py $(BENCH_ARGS)
+
+.PHONY: bench-large
+bench-large: $(STAMP) ## Run two steps on a fleet of 500 on this machine; BENCH_ARGS='--servers 2000'.
+	$(PY) benchmarks/bench_large_fleet.py $(BENCH_ARGS)
 
 .PHONY: lock
 lock: $(STAMP) ## Pin dependencies anew in requirements/*.txt; UPGRADE=1 takes the newest.

@@ -2,18 +2,20 @@
 
 from typing import Final
 
-#: Task queue of the orchestration worker. A server's task queue is its server id.
+#: Task queue of the orchestration worker.
 ORCHESTRATOR_QUEUE: Final = "execution-orchestrator"
 
 # Workflow types.
 ORCHESTRATION_WORKFLOW: Final = "OrchestrationWorkflow"
 SERVER_EXECUTION_WORKFLOW: Final = "ServerExecutionWorkflow"
 SERVER_ROLLBACK_WORKFLOW: Final = "ServerRollbackWorkflow"
+SHARD_WORKFLOW: Final = "ShardWorkflow"
 
 # Activity types on a server's queue.
 EXECUTE_STEP: Final = "ExecuteStep"
 ROLLBACK_STEP: Final = "RollbackStep"
 PREFLIGHT: Final = "Preflight"
+LOAD_STEPS: Final = "LoadSteps"
 
 # Activity types on the orchestrator's queue.
 VALIDATE_PLAN: Final = "ValidatePlan"
@@ -35,6 +37,14 @@ SET: Final = "set"
 # Signals between a rollout and the workflows of its servers. `pause` and `resume` go down as well.
 DECIDE: Final = "decide"
 SERVER_HELD: Final = "serverHeld"
+
+# Signals between a large rollout and its shards.
+SHARD_GO: Final = "shardGo"
+SHARD_STOP: Final = "shardStop"
+SHARD_HOLD: Final = "shardHold"
+SHARD_DECIDE: Final = "shardDecide"
+SHARD_CONCLUDE: Final = "shardConclude"
+SHARD_REPORT: Final = "shardReport"
 
 # Types of the application failures that end our workflows and activities.
 FAILURE_INVALID_PLAN: Final = "InvalidPlan"
@@ -70,6 +80,11 @@ ENV_STEP: Final = "KITSUNE_STEP"
 ENV_ATTEMPT: Final = "KITSUNE_ATTEMPT"
 #: Marks every process of one execution, so that its whole tree can be found and ended.
 ENV_OPERATION: Final = "KITSUNE_OPERATION"
+
+
+def server_queue(server_id: str) -> str:
+    """Return the task queue of a server."""
+    return server_id
 
 
 def server_execution_id(server_id: str) -> str:

@@ -56,7 +56,9 @@ def test_the_newest_python_that_really_works_is_taken(checkout):
     assert done.returncode == 0, done.stderr
     assert "Python 3.12.1" in done.stdout
     assert is_ready(checkout)
-    assert "--require-hashes --no-deps -r requirements/dev.txt" in (checkout / "pip-calls").read_text()
+    assert (
+        "--require-hashes --no-deps -r requirements/dev.txt" in (checkout / "pip-calls").read_text()
+    )
 
 
 def test_no_usable_python_is_one_clear_error(checkout):

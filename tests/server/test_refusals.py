@@ -110,6 +110,6 @@ async def test_a_step_type_that_a_server_lacks_refuses_the_plan_and_names_the_se
 
 async def test_a_plan_over_the_limits_is_refused_with_the_figure_and_the_limit(bench, client):
     failure = await refusal(
-        client, {"servers": [f"s{n}" for n in range(1001)], "steps": [GOOD_STEP]}
+        client, {"servers": [f"s{n}" for n in range(10_001)], "steps": [GOOD_STEP]}
     )
-    assert "1,001 servers are more than one rollout takes (1,000)" in failure.message
+    assert "10,001 servers are more than one rollout takes (10,000)" in failure.message

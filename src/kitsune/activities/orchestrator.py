@@ -124,7 +124,9 @@ class OrchestratorActivities:
             raise
         if description.close_time is not None:
             return None
-        return description.parent_id or description.id
+        # A server of a large rollout is held by a shard; its root is the rollout.
+        info = description.raw_description.workflow_execution_info
+        return info.root_execution.workflow_id or description.parent_id or description.id
 
     async def _away(self, request: WatchRequest, failing: dict[str, datetime]) -> list[AwayServer]:
         rollout = self._client.get_workflow_handle(request.rollout_id)

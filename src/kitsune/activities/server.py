@@ -12,8 +12,10 @@ from typing import Any, NoReturn
 from pydantic import BaseModel, ValidationError
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+from temporalio.service import RPCError, RPCStatusCode
 
 from kitsune import names
+from kitsune.activities.plans import PlanReader
 from kitsune.agent.journal import Entry, Journal, Operation
 from kitsune.agent.operations import OperationRunner, Verdict, Work
 from kitsune.agent.undo import UndoStore
@@ -23,14 +25,17 @@ from kitsune.handlers.registry import HandlerRegistry
 from kitsune.handlers.validation import check_params
 from kitsune.models.problems import Problem
 from kitsune.models.requests import (
+    LoadRequest,
+    PlanReference,
     PreflightReport,
     PreflightRequest,
     ResolvedStep,
+    StepList,
     StepRequest,
     UndoOutcome,
 )
 from kitsune.models.results import StepOutcome, json_of
-from kitsune.rollout.steps import EXECUTIONS_WHERE_IDEMPOTENT
+from kitsune.rollout.steps import EXECUTIONS_WHERE_IDEMPOTENT, without_large_params
 from kitsune.version import __version__
 
 #: How often a running step tells Temporal that it is alive; the SDK sends at most one in two seconds.
@@ -85,13 +90,14 @@ class _Told:
 class ServerActivities:
     """The activities of one server."""
 
-    def __init__(self, agent: Agent) -> None:
+    def __init__(self, agent: Agent, plans: PlanReader) -> None:
         self._agent = agent
+        self._plans = plans
 
     @property
     def all(self) -> list[Callable[..., Any]]:
         """Every activity, for the worker."""
-        return [self.execute_step, self.rollback_step, self.preflight]
+        return [self.execute_step, self.rollback_step, self.preflight, self.load_steps]
 
     @activity.defn(name=names.EXECUTE_STEP)
     async def execute_step(self, request: StepRequest) -> StepOutcome:
@@ -100,7 +106,7 @@ class ServerActivities:
         Raises:
             ApplicationError: `StepFailed`; non-retryable with the outcome as its detail when it is final.
         """
-        handler, params = self._prepare(request)
+        handler, params = await self._prepare(request)
         operation = _operation(request, phase="execute")
         told = _Told()
 
@@ -132,7 +138,7 @@ class ServerActivities:
             if request.begun:
                 _refuse(request, _LOST)
             return UndoOutcome(undone="nothingToUndo", detail="the step never started here")
-        handler, params = self._prepare(request)
+        handler, params = await self._prepare(request)
         if handler.reversible_with(params) == "none":
             return UndoOutcome(
                 undone="cannotBeUndone", detail=f"{request.step.type} has no rollback"
@@ -163,7 +169,8 @@ class ServerActivities:
     async def preflight(self, request: PreflightRequest) -> PreflightReport:
         """Say that this server is there, and what it finds wrong with the steps."""
         problems, missing = [], []
-        for step in request.steps:
+        steps = await self._steps(request.plan) if request.plan else request.steps
+        for step in steps:
             if fault := self._agent.registry.faults.get(step.type):
                 problems.append(Problem(path=f"steps[{step.index}].type", message=fault))
                 continue
@@ -185,14 +192,35 @@ class ServerActivities:
             clock=datetime.now(UTC),
         )
 
-    def _prepare(self, request: StepRequest) -> tuple[StepHandler[Any], BaseModel]:
+    @activity.defn(name=names.LOAD_STEPS)
+    async def load_steps(self, request: LoadRequest) -> StepList:
+        """Read the steps of a plan that is too large to be sent to every server.
+
+        Raises:
+            ApplicationError: `StepFailed`; non-retryable where the plan is gone.
+        """
+        return StepList(steps=without_large_params(await self._steps(request.plan)))
+
+    async def _steps(self, plan: PlanReference) -> list[ResolvedStep]:
+        try:
+            return await self._plans.steps(plan)
+        except (RPCError, ValueError) as error:
+            gone = not isinstance(error, RPCError) or error.status is RPCStatusCode.NOT_FOUND
+            raise ApplicationError(
+                f"cannot read the plan of rollout {plan.workflow_id!r} from Temporal: {error}",
+                type=names.FAILURE_STEP_FAILED,
+                non_retryable=gone,
+            ) from error
+
+    async def _prepare(self, request: StepRequest) -> tuple[StepHandler[Any], BaseModel]:
+        params = request.step.params
+        if request.plan is not None:
+            params = (await self._steps(request.plan))[request.step.index].params
         try:
             handler = self._agent.registry.require(request.step.type)
-            return handler, handler.params_model.model_validate(request.step.params)
+            return handler, handler.params_model.model_validate(params)
         except ValidationError:
-            found = check_params(
-                request.step.type, request.step.params, self._agent.registry, "params"
-            )
+            found = check_params(request.step.type, params, self._agent.registry, "params")
             _refuse(request, "; ".join(problem.text for problem in found) or "bad params")
         except HandlerUnusable as error:
             _refuse(request, str(error))

@@ -14,7 +14,6 @@ from kitsune.models.plan import Plan
 from kitsune.models.problems import Problem, join_path, nearest, parent_path, show_value
 from kitsune.rollout.limits import json_size, size_problems
 from kitsune.rollout.references import reference_problems
-from kitsune.rollout.steps import bytes_of_steps
 from kitsune.rollout.warnings import plan_warnings
 
 #: Problems that one answer lists; a broken generator can make as many as a plan has servers.
@@ -71,7 +70,7 @@ def check_plan(raw: Any, registry: HandlerRegistry) -> Checked:
     places = {problem.path for problem in broken}
     problems = broken + [problem for problem in problems if problem.path not in places]
     if plan is not None and not broken:
-        problems += size_problems(plan, plan_bytes=json_size(raw), steps_bytes=bytes_of_steps(plan))
+        problems += size_problems(plan, plan_bytes=json_size(raw))
         problems += reference_problems(plan)
     if plan is None or problems:
         return Checked(plan=None, problems=_bounded(_in_order(problems, raw)))

@@ -21,6 +21,8 @@ class ResolvedStep(WireModel):
     name: str
     type: str
     params: dict[str, JsonValue] = Field(default_factory=dict)
+    params_in_plan: bool = False
+    """The params are large and stand only in the plan, see `PlanReference`; `params` is empty."""
     stops_server: bool = True
     timeout: Duration
     initial_interval: Duration = timedelta(seconds=1)
@@ -28,6 +30,13 @@ class ResolvedStep(WireModel):
     maximum_interval: Duration = timedelta(seconds=60)
     maximum_attempts: int | None = None
     """Executions at most; None: the handler's own default."""
+
+
+class PlanReference(WireModel):
+    """Where the plan of a rollout lies: it is what this run of this workflow was started with."""
+
+    workflow_id: str
+    run_id: str
 
 
 class ServerRequest(WireModel):
@@ -63,6 +72,8 @@ class ServerRequest(WireModel):
     """For ServerRollbackWorkflow: leave alone what somebody has changed since."""
     rollback_generation: int = 0
     """For ServerRollbackWorkflow: which try of the rollback it is."""
+    plan: PlanReference | None = None
+    """Where the steps are; `steps` is empty then. None: they are in `steps`."""
 
 
 class StepRequest(WireModel):
@@ -76,6 +87,8 @@ class StepRequest(WireModel):
     output_limit: int = OUTPUT_LIMIT
     begun: bool = False
     """For RollbackStep: the rollout knows that the step began here, so a journal without it has been lost."""
+    plan: PlanReference | None = None
+    """Where the params are, for a step that says `params_in_plan`."""
     refuse_conflicts: bool = False
     """For RollbackStep: leave alone what somebody has changed since, and say so."""
     rollback_generation: int = 0
@@ -110,11 +123,25 @@ class UndoOutcome(WireModel):
 
 
 class PreflightRequest(WireModel):
-    """Input of Preflight. No steps: only "are you there?"."""
+    """Input of Preflight. Neither steps nor a plan: only "are you there?"."""
 
     rollout_id: str
     server_id: str
     steps: list[ResolvedStep] = Field(default_factory=list)
+    plan: PlanReference | None = None
+    """Where the steps are, instead of in `steps`."""
+
+
+class StepList(WireModel):
+    """Result of LoadSteps."""
+
+    steps: list[ResolvedStep]
+
+
+class LoadRequest(WireModel):
+    """Input of LoadSteps: which plan."""
+
+    plan: PlanReference
 
 
 class PreflightReport(WireModel):
@@ -155,7 +182,7 @@ class ValidationReport(WireModel):
 
 
 class WatchRequest(WireModel):
-    """Input of WatchServers: whose children to look after, and how long silence is allowed."""
+    """Input of WatchServers: whose children to look after (a rollout's or a shard's), and how long silence is allowed."""
 
     rollout_id: str
     timeout: Duration
@@ -200,7 +227,7 @@ class TerminateRequest(WireModel):
 
     server_id: str
     rollout_id: str
-    """Only a child of this rollout is closed."""
+    """Only a child of this workflow, a rollout or a shard, is closed."""
     since: datetime
     """The silence that was seen; an agent that has taken its task since is left alone."""
     failing: bool = False

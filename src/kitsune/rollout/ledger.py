@@ -3,6 +3,7 @@
 The orchestration workflow asks `startable`, says `start` and `end`, and obeys; it decides nothing itself.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 
 from kitsune.models.plan import RolloutStrategy
@@ -24,6 +25,7 @@ class Ledger:
         in_flight: Servers that were started and have not ended, in the order of their start.
         held: Those of them on which a step failed and a person decides; they count as failed meanwhile.
         aside: Those of them that wait for their agent, and leave their place to others meanwhile.
+        on_hold: So much is held elsewhere in the rollout that nothing new may start here.
         strategy: The plan's, with the limits as they are now.
         stop_reason: Why nothing more may start, or None while the rollout goes on.
     """
@@ -47,9 +49,11 @@ class Ledger:
         self.servers = list(servers)
         self.batches: list[Batch] = split_into_batches(self.servers, strategy)
         self.statuses: dict[str, ServerStatus] = {}
+        self._ends: Counter[ServerStatus] = Counter()
         self.in_flight: dict[str, None] = {}
         self.held: set[str] = set()
         self.aside: set[str] = set()
+        self.on_hold = False
         self.stop_reason: str | None = None
         self.strategy = strategy
         self._leaves_behind = leaves_behind
@@ -63,13 +67,9 @@ class Ledger:
     @property
     def failures(self) -> int:
         """How many servers count against `maxFailures`."""
+        failed = sum(self._ends[status] for status in COUNTS_AS_FAILED)
         own_budget = self._allowed_away is not None
-        return sum(
-            1
-            for status in self.statuses.values()
-            if status in COUNTS_AS_FAILED
-            and not (own_budget and status is ServerStatus.UNREACHABLE)
-        )
+        return failed - self._ends[ServerStatus.UNREACHABLE] if own_budget else failed
 
     @property
     def has_room(self) -> bool:
@@ -82,10 +82,10 @@ class Ledger:
         return failures_allowed(len(self.servers), self.strategy)
 
     @property
-    def _waits_for_decision(self) -> bool:
+    def waits_for_decision(self) -> bool:
         """Whether so much is held that nothing new may start: it could turn out to be one failure too many."""
-        if not self.held:
-            return False
+        if self.on_hold or not self.held:
+            return self.on_hold
         if any(self._batch_of[server].canary for server in self.held):
             return True
         return self._allowed is not None and self.failures + len(self.held) > self._allowed
@@ -96,7 +96,7 @@ class Ledger:
 
     def startable(self, batch: Batch) -> list[str]:
         """Return the servers of a batch that may start now, in order; none once the rollout stops."""
-        if self.stop_reason is not None or self._waits_for_decision:
+        if self.stop_reason is not None or self.waits_for_decision:
             return []
         window = min(self.strategy.max_concurrency or MAX_IN_FLIGHT, MAX_IN_FLIGHT)
         waiting = [
@@ -116,8 +116,13 @@ class Ledger:
         self.held.discard(server_id)
         self.aside.discard(server_id)
         self.statuses[server_id] = status
+        self._ends[status] += 1
         if self.stop_reason is None:
             self.stop_reason = self._reason_to_stop(server_id, status)
+
+    def give_back(self, server_id: str) -> None:
+        """Note that a server that was to be started has not been, and will not be."""
+        self.in_flight.pop(server_id, None)
 
     def stop(self, reason: str) -> None:
         """Stop the rollout for a reason from outside; the first reason stays."""

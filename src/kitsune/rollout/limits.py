@@ -6,9 +6,17 @@ import math
 from kitsune.models.plan import Plan, RolloutStrategy
 from kitsune.models.problems import Problem
 from kitsune.models.sizes import percent_of
+from kitsune.rollout.batches import split_into_batches
 
-#: Servers of one rollout. Each costs up to 30 history events (one after the other, with a rollback), of 51,200.
-MAX_SERVERS = 1_000
+#: Servers of one rollout.
+MAX_SERVERS = 10_000
+#: Servers that a rollout runs itself. Each costs up to 30 history events (one after the other, with a rollback),
+#: of 51,200.
+MAX_DIRECT = 1_000
+#: Servers of one shard: a part of a large rollout, with a history of its own.
+MAX_IN_SHARD = 200
+#: Shards of one rollout: Temporal refuses 2,000 pending children and recommends to stay under 500.
+MAX_SHARDS = 400
 #: Servers in flight at once: Temporal refuses 2,000 pending children and recommends to stay under 500.
 MAX_IN_FLIGHT = 500
 #: Steps of one plan: about 6 history events each on the server's workflow, of 51,200.
@@ -17,8 +25,9 @@ MAX_STEPS = 1_000
 MAX_PLAN_BYTES = 1024 * 1024
 #: Levels of mappings and lists in a plan.
 MAX_DEPTH = 64
-#: Bytes of all copies of the steps in the rollout's history, of the 50 MB that Temporal allows.
-MAX_HISTORY_BYTES = 27 * 1024 * 1024
+#: Bytes of all copies of the steps in the rollout's history beyond which the servers read the plan themselves.
+#: Temporal allows 50 MB for everything.
+MAX_COPIED_BYTES = 8 * 1024 * 1024
 #: How often a server is sent the steps: asked, started, rolled back.
 _COPIES = 3
 #: Bytes of commands in one workflow task, of the 4 MB at which Temporal terminates the workflow.
@@ -61,13 +70,33 @@ def json_size(value: object) -> int:
     )
 
 
-def size_problems(plan: Plan, *, plan_bytes: int, steps_bytes: int) -> list[Problem]:
+def travels_by_reference(*, servers: int, steps_bytes: int) -> bool:
+    """Return whether a plan's steps are too large to be sent to every server: each then reads them once.
+
+    Args:
+        servers: How many there are.
+        steps_bytes: The size of the steps as JSON.
+    """
+    return _COPIES * steps_bytes * servers > MAX_COPIED_BYTES
+
+
+def shards_of(plan: Plan) -> int:
+    """Return into how many shards a plan's batches fall."""
+    batches = split_into_batches(plan.servers, plan.rollout_strategy)
+    return sum(math.ceil(len(batch.servers) / MAX_IN_SHARD) for batch in batches)
+
+
+def is_sharded(plan: Plan) -> bool:
+    """Return whether a rollout runs its servers through shards."""
+    return len(plan.servers) > MAX_IN_SHARD and shards_of(plan) <= MAX_SHARDS
+
+
+def size_problems(plan: Plan, *, plan_bytes: int) -> list[Problem]:
     """Return where a plan is larger than one rollout may be; each with the figure and the limit.
 
     Args:
         plan: The plan.
         plan_bytes: Its size as JSON.
-        steps_bytes: The size of its steps as JSON; each server's workflow and first check carry them.
     """
     problems = []
     if len(plan.servers) > MAX_SERVERS:
@@ -75,6 +104,15 @@ def size_problems(plan: Plan, *, plan_bytes: int, steps_bytes: int) -> list[Prob
             Problem(
                 path="servers",
                 message=f"{len(plan.servers):,} servers are more than one rollout takes ({MAX_SERVERS:,}): split the plan",
+            )
+        )
+    shards = shards_of(plan)
+    if len(plan.servers) > MAX_DIRECT and shards > MAX_SHARDS:
+        problems.append(
+            Problem(
+                path="rolloutStrategy",
+                message=f"{shards:,} batches are more than a rollout of over {MAX_DIRECT:,} servers takes ({MAX_SHARDS}): "
+                f"use larger batches, of {math.ceil(len(plan.servers) / MAX_SHARDS) + 1} servers or more",
             )
         )
     if len(plan.steps) > MAX_STEPS:
@@ -88,15 +126,6 @@ def size_problems(plan: Plan, *, plan_bytes: int, steps_bytes: int) -> list[Prob
         problems.append(
             Problem(
                 message=f"the plan has {plan_bytes:,} bytes as JSON, the limit is {MAX_PLAN_BYTES:,}: large content belongs where servers can fetch it"
-            )
-        )
-    copies = _COPIES * steps_bytes * len(plan.servers)
-    if copies > MAX_HISTORY_BYTES:
-        problems.append(
-            Problem(
-                path="steps",
-                message=f"{steps_bytes:,} bytes of steps, sent up to three times to {len(plan.servers):,} servers, are {copies:,} bytes of history; "
-                f"the limit is {MAX_HISTORY_BYTES:,}: use fewer servers or smaller content",
             )
         )
     return problems

@@ -1,5 +1,6 @@
 """Steps with the plan's defaults filled in."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from kitsune.models.plan import Plan, RetryPolicy, Step
@@ -8,6 +9,8 @@ from kitsune.rollout.limits import json_size
 
 #: Executions at most of an idempotent handler, where neither the step nor the plan says.
 EXECUTIONS_WHERE_IDEMPOTENT = 3
+#: Bytes of a step's params as JSON up to which they travel with the step, where the plan travels by reference.
+_LARGE_PARAMS = 1024
 _INITIAL_INTERVAL = timedelta(seconds=1)
 _BACKOFF_COEFFICIENT = 2.0
 _MAXIMUM_INTERVAL = timedelta(seconds=60)
@@ -31,6 +34,16 @@ def undo_generation(attempt: int, generation: int) -> int:
         generation: Of the execution that is undone; below a thousand.
     """
     return attempt * 1000 + generation
+
+
+def without_large_params(steps: Sequence[ResolvedStep]) -> list[ResolvedStep]:
+    """Return steps as a workflow needs them: large params stay in the plan, where the server reads them."""
+    return [
+        step.model_copy(update={"params": {}, "params_in_plan": True})
+        if json_size(step.params) > _LARGE_PARAMS
+        else step
+        for step in steps
+    ]
 
 
 def _resolve(step: Step, *, index: int, plan: Plan) -> ResolvedStep:

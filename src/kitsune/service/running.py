@@ -61,7 +61,7 @@ async def _look(client: Client, *, rollout_id: str, server_id: str) -> RunningSt
     except (RPCError, TemporalError):
         return None  # decoration: the next look may know more
     info = description.workflow_execution_info
-    if info.parent_execution.workflow_id != rollout_id:
+    if rollout_id not in (info.root_execution.workflow_id, info.parent_execution.workflow_id):
         return None
     pending = next(iter(description.pending_activities), None)
     details = await _heartbeat(client, pending) if pending else {}

@@ -5,6 +5,7 @@ from datetime import timedelta
 from temporalio.client import Client
 from temporalio.worker import PollerBehaviorSimpleMaximum, Worker
 
+from kitsune.activities.plans import PlanReader
 from kitsune.activities.server import Agent, ServerActivities
 from kitsune.workers.orchestration import deployment
 from kitsune.workers.sandbox import make_workflow_runner
@@ -30,7 +31,7 @@ def make_local_worker(client: Client, agent: Agent) -> Worker:
         client,
         task_queue=agent.server_id,
         workflows=[ServerExecutionWorkflow, ServerRollbackWorkflow],
-        activities=ServerActivities(agent).all,
+        activities=ServerActivities(agent, PlanReader(client)).all,
         workflow_runner=make_workflow_runner(),
         workflow_task_poller_behavior=_WORKFLOW_POLLERS,
         activity_task_poller_behavior=_ACTIVITY_POLLERS,

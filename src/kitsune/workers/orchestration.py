@@ -13,20 +13,24 @@ from kitsune.version import __version__
 from kitsune.workers.conversion import tolerant
 from kitsune.workers.sandbox import make_workflow_runner
 from kitsune.workflows.orchestration import OrchestrationWorkflow
+from kitsune.workflows.shard import ShardWorkflow
 
 #: Every rollout keeps one activity open that watches its servers, and one per server that it waits for.
 _ACTIVITIES_AT_ONCE = 10_000
+#: Python runs one workflow task at a time; those taken beyond that only come nearer to their timeout of 10 s.
+_WORKFLOW_TASKS_AT_ONCE = 10
 _GRACE = timedelta(seconds=5)
 
 
 def make_orchestration_worker(client: Client, registry: HandlerRegistry) -> Worker:
-    """Return the worker that runs OrchestrationWorkflow."""
+    """Return the worker that runs rollouts and their shards."""
     return Worker(
         tolerant(client),
         task_queue=ORCHESTRATOR_QUEUE,
-        workflows=[OrchestrationWorkflow],
+        workflows=[OrchestrationWorkflow, ShardWorkflow],
         activities=OrchestratorActivities(client, registry).all,
         workflow_runner=make_workflow_runner(),
+        max_concurrent_workflow_tasks=_WORKFLOW_TASKS_AT_ONCE,
         max_concurrent_activities=_ACTIVITIES_AT_ONCE,
         graceful_shutdown_timeout=_GRACE,
         max_heartbeat_throttle_interval=timedelta(seconds=2),

@@ -18,6 +18,8 @@ SHARED = (
     "kitsune.workflows.orders",
     "kitsune.workflows.preflight",
     "kitsune.workflows.reporting",
+    "kitsune.workflows.runner",
+    "kitsune.workflows.sharding",
     "kitsune.workflows.silence",
     "kitsune.workflows.state",
     "kitsune.workflows.steps",

@@ -190,7 +190,7 @@ class Children:
             kind,
             request,
             id=names.server_execution_id(request.server_id),
-            task_queue=request.server_id,
+            task_queue=names.server_queue(request.server_id),
             cancellation_type=ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
             parent_close_policy=ParentClosePolicy.REQUEST_CANCEL,
             static_summary=f"{verb} {self.state.plan.name} on {request.server_id}"[:200],

@@ -12,7 +12,7 @@ from kitsune.models.results import ServerResult, ServerStatus, StepOutcome, json
 from kitsune.rollout.bounds import fit_server_result
 from kitsune.rollout.undo import how_undone
 from kitsune.workflows.guidance import Guidance
-from kitsune.workflows.steps import run_step, undo_steps
+from kitsune.workflows.steps import run_step, undo_steps, with_steps
 
 
 @dataclass
@@ -60,6 +60,7 @@ class ServerExecutionWorkflow:
             ApplicationError: `ServerFailed` or `ServerCancelled`, with the ServerResult as its detail.
         """
         started_at = workflow.now()
+        request = await with_steps(request)
         course = await self._run_steps(request)
         status, outcomes = course.status, course.outcomes
         broken = next((outcome for outcome in reversed(outcomes) if not outcome.success), None)

@@ -12,27 +12,31 @@ from kitsune import names
 from kitsune.models.plan import Plan
 from kitsune.models.problems import Problem
 from kitsune.models.progress import Phase, Progress, ProgressRequest
-from kitsune.models.requests import AbortRequest, HeldServer, ValidationReport, ValidationRequest
+from kitsune.models.requests import (
+    AbortRequest,
+    HeldServer,
+    PlanReference,
+    ValidationReport,
+    ValidationRequest,
+)
 from kitsune.models.results import (
     InvalidPlanDetails,
     RolloutResult,
     RolloutStatus,
-    ServerResult,
-    ServerStatus,
     json_of,
 )
+from kitsune.models.shards import ShardReport
 from kitsune.rollout.batches import Batch
 from kitsune.rollout.bounds import fit_rollout_result
-from kitsune.rollout.targets import undone_result
+from kitsune.rollout.limits import is_sharded, travels_by_reference
+from kitsune.rollout.steps import bytes_of_steps
 from kitsune.rollout.verdict import sentence_of, summarize
-from kitsune.workflows.children import Children, ServerTaken, StoppedMeanwhile
-from kitsune.workflows.clock import until_resumed
 from kitsune.workflows.deadlines import Deadlines
 from kitsune.workflows.orders import Orders
-from kitsune.workflows.preflight import Preflight, silent
 from kitsune.workflows.reporting import details_of, memo_of, progress_of, steering_of
+from kitsune.workflows.runner import DirectRunner, Runner
+from kitsune.workflows.sharding import ShardedRunner
 from kitsune.workflows.state import RolloutState
-from kitsune.workflows.undoing import Undoing
 
 #: Problems named in the failure's message; all of them are in its details.
 _PROBLEMS_IN_MESSAGE = 50
@@ -46,8 +50,7 @@ class OrchestrationWorkflow:
 
     def __init__(self) -> None:
         self._state: RolloutState | None = None
-        self._children: Children | None = None
-        self._preflight: Preflight | None = None
+        self._runner: Runner | None = None
         self._orders = Orders(obey_stop=self._obey_stop, tell=self._tell)
         self._orders.listen()
         self._said: Any = None
@@ -87,38 +90,35 @@ class OrchestrationWorkflow:
             self._state.hold_server(held)
             self._tell()
 
+    @workflow.signal(name=names.SHARD_REPORT)
+    def shard_report(self, report: ShardReport) -> None:
+        """Take what a shard of this rollout tells."""
+        if isinstance(self._runner, ShardedRunner):
+            self._runner.take(report)
+
     def _obey_stop(self) -> None:
         """Let nothing more start, and end what runs where the plan or an operator says so."""
         state = self._state
-        if state is None or not state.stopped:
-            return
-        if self._preflight:
-            self._preflight.cancel()
-        if self._children:
-            self._children.stop_waiting()
-            if state.cancels:
-                self._children.cancel_running()
+        if self._runner and state and state.stopped:
+            self._runner.obey_stop()
 
     async def _roll_out(self, arguments: Sequence[Any]) -> RolloutResult:
         state = await self._accept(arguments)
-        self._preflight = Preflight(state)
-        self._children = Children(state)
+        runner = self._runner = self._make_runner(state)
         self._deadlines = Deadlines(state, stop=self._stop, tell=self._tell)
-        self._orders.begin(state, self._children)
+        self._orders.begin(state, runner)
         self._spawn(self._deadlines.watch_deadline())
         self._spawn(self._deadlines.watch_progress())
         self._tell()
-        problems = await self._preflight.ask_all()
+        problems = await runner.ask_all()
         if problems and not state.abort:
             raise _refusal(problems)
         for batch in state.ledger.batches:
-            await self._run_batch(batch)
+            await runner.run_batch(batch)
             await self._wait_after(batch)
             await self._deadlines.pass_gate(batch)
-        while state.ledger.in_flight:  # left behind by their batches, and waited for
-            await _next_change(state)
-        await self._undo()
-        self._children.close()
+        await runner.run_rest()
+        await runner.undo()
         return self._finish()
 
     async def _accept(self, arguments: Sequence[Any]) -> RolloutState:
@@ -134,90 +134,44 @@ class OrchestrationWorkflow:
         info = workflow.info()
         if info.workflow_id.startswith(names.server_execution_id("")):
             raise _refusal([Problem(message=_RESERVED_ID.format(info.workflow_id))])
+        plan = Plan.model_validate(arguments[0])
+        large = travels_by_reference(servers=len(plan.servers), steps_bytes=bytes_of_steps(plan))
+        by_reference = large and workflow.patched("plan-by-reference")
         self._state = RolloutState(
-            plan=Plan.model_validate(arguments[0]),
+            plan=plan,
             rollout_id=info.workflow_id,
             run_id=info.first_execution_run_id,
             started_at=workflow.now(),
             warnings=list(report.warnings),
+            reference=PlanReference(workflow_id=info.workflow_id, run_id=info.run_id)
+            if by_reference
+            else None,
         )
         self._said = steering_of(self._state)
         workflow.upsert_memo(memo_of(self._state, word="running"))
         return self._state
 
-    async def _run_batch(self, batch: Batch) -> None:
-        state, _, preflight = self._parts()
-        if state.paused:
-            await until_resumed(state)
-        if state.stopped:
-            return
-        await preflight.ask_again(batch.servers)
-        state.phase = Phase.RUNNING
-        self._tell()
-        while not state.ledger.has_ended(batch):
-            for server in [] if state.paused else state.ledger.startable(batch):
-                state.ledger.start(server)
-                self._spawn(self._run_server(server))
-            await _next_change(state)
-            self._tell()
+    def _make_runner(self, state: RolloutState) -> Runner:
+        sharded = is_sharded(state.plan) and workflow.patched("shards")
+        kind = ShardedRunner if sharded else DirectRunner
+        return kind(state, tell=self._tell, break_with=self._break_with)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         task.add_done_callback(self._note_bug)
 
     def _note_bug(self, task: "asyncio.Task[None]") -> None:
-        """Let a bug of ours fail the workflow task, loudly and mendably, instead of hanging the rollout."""
         if not task.cancelled() and (error := task.exception()) is not None:
-            bug = RuntimeError(
-                f"a bug in Kitsune: {error!r}"
-            )  # never a failure of the workflow itself
-            bug.__cause__ = error
-            self._broken = self._broken or bug
+            self._break_with(error)
 
-    async def _run_server(self, server: str) -> None:
-        state, children, _ = self._parts()
-        try:
-            if server in state.absent and not await self._comes_back(server):
-                return
-            result = await children.execute(server)
-            if result.status is ServerStatus.CANCELLED and not state.stopped:
-                result = await self._cancelled_from_outside(result)
-            state.end_server(result)
-        except ServerTaken as taken:
-            state.end_without_work(server, ServerStatus.FAILED, str(taken))
-        except StoppedMeanwhile:
-            state.end_without_work(
-                server, ServerStatus.NOT_STARTED, f"not started: {state.ledger.stop_reason}"
-            )
-        finally:
-            if state.stopped:
-                state.phase = Phase.STOPPING
-                self._obey_stop()
-
-    async def _comes_back(self, server: str) -> bool:
-        """Wait for a server whose agent is away; meanwhile another one takes its place.
-
-        Raises:
-            StoppedMeanwhile: The rollout stopped before it was back.
-        """
-        state, _, preflight = self._parts()
-        state.ledger.aside.add(server)
-        state.changes += 1
-        back = await preflight.await_back(server)
-        while back and not state.stopped and (state.paused or not state.ledger.has_room):
-            await _next_change(state)
-        state.ledger.aside.discard(server)
-        if state.stopped:
-            raise StoppedMeanwhile
-        if not back:
-            state.end_without_work(server, ServerStatus.UNREACHABLE, silent(server))
-        elif objections := preflight.objections(server):
-            state.end_without_work(server, ServerStatus.FAILED, objections)
-            return False
-        return back
+    def _break_with(self, error: BaseException) -> None:
+        """Let a bug of ours fail the workflow task, loudly and mendably, instead of hanging the rollout."""
+        bug = RuntimeError(f"a bug in Kitsune: {error!r}")  # never a failure of the workflow itself
+        bug.__cause__ = error
+        self._broken = self._broken or bug
 
     def _stop(self, reason: str) -> None:
-        state, _, _ = self._parts()
+        state = self._accepted()
         state.ledger.stop(reason)
         state.changes += 1
         if not state.is_over:
@@ -225,21 +179,8 @@ class OrchestrationWorkflow:
             self._obey_stop()
         self._tell()
 
-    async def _cancelled_from_outside(self, result: ServerResult) -> ServerResult:
-        """Return the result of a server that somebody cancelled on its own: failed, and undone like one."""
-        state, children, _ = self._parts()
-        error = "its workflow was cancelled, not by this rollout"
-        result = result.model_copy(update={"status": ServerStatus.FAILED, "error": error})
-        if state.plan.rollback.scope == "none" or not result.steps_executed:
-            return result
-        state.results[result.server_id] = result  # what is known to have begun there
-        try:
-            return undone_result(result, await children.roll_back(result.server_id))
-        except ServerTaken as taken:
-            return result.model_copy(update={"rollback_failed": True, "error": f"{error}; {taken}"})
-
     async def _wait_after(self, batch: Batch) -> None:
-        state, _, _ = self._parts()
+        state = self._accepted()
         if state.stopped or not batch.wait_after:
             return
         state.phase = Phase.SOAKING if batch.canary else Phase.WAITING
@@ -252,17 +193,8 @@ class OrchestrationWorkflow:
         )
         state.wait_until = None
 
-    async def _undo(self) -> None:
-        state, children, preflight = self._parts()
-        undoing = Undoing(state, children, preflight, self._tell)
-        if undoing.is_needed:
-            state.phase = Phase.ROLLING_BACK
-            state.clock.resume(workflow.now())  # an undo is never held
-            self._tell()
-            await undoing.run()
-
     def _finish(self) -> RolloutResult:
-        state, _, _ = self._parts()
+        state = self._accepted()
         state.phase = Phase.DONE
         undone = state.plan.rollback_of
         result = fit_rollout_result(
@@ -302,10 +234,10 @@ class OrchestrationWorkflow:
             self._said = steering
             workflow.upsert_memo(memo_of(self._state, word="running"))
 
-    def _parts(self) -> tuple[RolloutState, Children, Preflight]:
-        if self._state is None or self._children is None or self._preflight is None:
+    def _accepted(self) -> RolloutState:
+        if self._state is None:
             raise RuntimeError("the rollout has not been accepted yet")
-        return self._state, self._children, self._preflight
+        return self._state
 
 
 def _refusal(problems: Sequence[Problem]) -> ApplicationError:
@@ -318,11 +250,6 @@ def _refusal(problems: Sequence[Problem]) -> ApplicationError:
         type=names.FAILURE_INVALID_PLAN,
         non_retryable=True,
     )
-
-
-async def _next_change(state: RolloutState) -> None:
-    seen = state.changes
-    await workflow.wait_condition(lambda: state.changes != seen)
 
 
 async def _wait_for(condition: Callable[[], bool], *, timeout: timedelta, summary: str) -> None:

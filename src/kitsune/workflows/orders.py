@@ -13,7 +13,7 @@ from kitsune.models.progress import Phase
 from kitsune.models.requests import AbortRequest, Decision
 from kitsune.rollout.aborts import merged_aborts
 from kitsune.rollout.orders import VERBS, read_order
-from kitsune.workflows.children import Children
+from kitsune.workflows.runner import Runner
 from kitsune.workflows.state import RolloutState
 
 _FAILURE = "OrderRefused"
@@ -33,7 +33,7 @@ class Orders:
     obey_stop: Callable[[], None]
     tell: Callable[[], None]
     _state: RolloutState | None = None
-    _children: Children | None = None
+    _runner: Runner | None = None
     _early: list[tuple[str, Order]] = field(default_factory=list)
 
     def listen(self) -> None:
@@ -43,9 +43,9 @@ class Orders:
             workflow.set_update_handler(verb, update, validator=check)
             workflow.set_signal_handler(verb, signal)
 
-    def begin(self, state: RolloutState, children: Children) -> None:
+    def begin(self, state: RolloutState, runner: Runner) -> None:
         """Obey from now on; the plan has been accepted."""
-        self._state, self._children = state, children
+        self._state, self._runner = state, runner
         for verb, order in self._early:
             self._obey(verb, order)
 
@@ -92,23 +92,23 @@ class Orders:
         return _OVER if state.is_over else _refused_now(state, verb, order)
 
     def _obey(self, verb: str, order: Order) -> str:
-        if self._state is None or self._children is None:
+        if self._state is None or self._runner is None:
             self._early.append((verb, order))
             return f"{verb}: on record"
-        state, children = self._state, self._children
+        state, runner = self._state, self._runner
         said = ""
         if isinstance(order, AbortRequest):
             said = self._abort(state, order)
         elif isinstance(order, PauseOrder):
-            said = self._pause(state, children, order)
+            said = self._pause(state, runner, order)
         elif verb == names.RESUME:
-            said = self._resume(state, children, order)
+            said = self._resume(state, runner, order)
         elif isinstance(order, ApproveOrder):
             said = self._approve(state, order)
         elif isinstance(order, SetOrder):
             said = self._set(state, order)
         elif isinstance(order, ServerOrder):
-            said = self._decide(state, children, verb, order)
+            said = self._decide(state, runner, verb, order)
         self.tell()
         return said
 
@@ -133,22 +133,21 @@ class Orders:
             self.obey_stop()
         return "aborted"
 
-    def _pause(self, state: RolloutState, children: Children, order: PauseOrder) -> str:
+    def _pause(self, state: RolloutState, runner: Runner, order: PauseOrder) -> str:
         if state.paused and (order.drain or not state.drain):
             return "already paused"
         state.drain = order.drain
         state.clock.pause(workflow.now())
         state.record(names.PAUSE, order, "servers in flight finish" if order.drain else "")
-        if not order.drain:
-            children.tell_all(names.PAUSE)
+        runner.pause()
         return "paused"
 
-    def _resume(self, state: RolloutState, children: Children, order: Order) -> str:
+    def _resume(self, state: RolloutState, runner: Runner, order: Order) -> str:
         if not state.paused:
             return "not paused"
         state.clock.resume(workflow.now())
         state.record(names.RESUME, order)
-        children.tell_all(names.RESUME)
+        runner.resume()
         return "resumed"
 
     def _approve(self, state: RolloutState, order: ApproveOrder) -> str:
@@ -177,16 +176,14 @@ class Orders:
         self.obey_stop()
         return f"set {', '.join(changes)}"
 
-    def _decide(
-        self, state: RolloutState, children: Children, verb: str, order: ServerOrder
-    ) -> str:
+    def _decide(self, state: RolloutState, runner: Runner, verb: str, order: ServerOrder) -> str:
         server = order.server_id
         held = state.held.get(server)
         if held is None:
             return f"already told {server}: {verb}"
         state.release_server(server, verb)
         state.record(verb, order, server)
-        children.decide(server, Decision(verb=verb, generation=held.generation))
+        runner.decide(server, Decision(verb=verb, generation=held.generation))
         return f"{verb} {server}"
 
 

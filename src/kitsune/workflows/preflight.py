@@ -40,9 +40,12 @@ class Preflight:
     found: dict[Problem, list[str]] = field(default_factory=dict)
     _asking: dict[str, ActivityHandle[Any]] = field(default_factory=dict)
 
-    async def ask_all(self) -> list[Problem]:
-        """Ask every server, with the steps; return why the plan is refused, if it is."""
+    async def ask_all(self) -> None:
+        """Ask every server, with the steps."""
         await self._ask(self.state.plan.servers, with_steps=True)
+
+    def conclude(self) -> list[Problem]:
+        """Return why the plan is refused, if it is."""
         for step_type, servers in sorted(self.missing.items()):
             index = next(step.index for step in self.state.steps if step.type == step_type)
             self.problems.append(
@@ -144,12 +147,13 @@ class Preflight:
         request = PreflightRequest(
             rollout_id=self.state.rollout_id,
             server_id=server,
-            steps=self.state.steps if with_steps else [],
+            steps=self.state.steps if with_steps and not self.state.reference else [],
+            plan=self.state.reference if with_steps else None,
         )
         handle = workflow.start_activity(
             names.PREFLIGHT,
             request,
-            task_queue=server,
+            task_queue=names.server_queue(server),
             schedule_to_start_timeout=within,
             start_to_close_timeout=_ANSWER_WITHIN,
             retry_policy=RetryPolicy(maximum_attempts=1),

@@ -176,11 +176,12 @@ def _state_of(state: RolloutState, server: str) -> str:
     if status is not None:
         return status.value
     absent = () if state.stopped else state.absent
+    running = state.ledger.in_flight if server in state.started else ()
     for word, waiting in (
         ("waiting", state.waiting_for),
         ("held", state.held),
         ("waitingForAgent", absent),
-        ("running", state.ledger.in_flight),
+        ("running", running),
     ):
         if server in waiting:
             return word

@@ -8,7 +8,7 @@ from kitsune.models.requests import ResolvedStep, ServerRequest
 from kitsune.models.results import ServerResult, ServerStatus, StepOutcome, json_of
 from kitsune.rollout.bounds import fit_server_result
 from kitsune.rollout.undo import how_undone
-from kitsune.workflows.steps import undo_steps
+from kitsune.workflows.steps import undo_steps, with_steps
 
 
 @workflow.defn(name=names.SERVER_ROLLBACK_WORKFLOW)
@@ -26,6 +26,7 @@ class ServerRollbackWorkflow:
         workflow.set_current_details(
             f"**{request.server_id}**: rolling back `{request.rollout_id}`"
         )
+        request = await with_steps(request)
         outcomes = await undo_steps(
             request,
             [

@@ -82,7 +82,7 @@ class Watch:
         self._asked_for = self._patience
         self._handle = workflow.start_activity(
             names.WATCH_SERVERS,
-            WatchRequest(rollout_id=self.state.rollout_id, timeout=self._asked_for),
+            WatchRequest(rollout_id=workflow.info().workflow_id, timeout=self._asked_for),
             result_type=WatchReport,
             start_to_close_timeout=_FOR_EVER,
             heartbeat_timeout=_HEARTBEAT,
@@ -105,7 +105,7 @@ class Watch:
             names.TERMINATE_SERVER,
             TerminateRequest(
                 server_id=away.server_id,
-                rollout_id=self.state.rollout_id,
+                rollout_id=workflow.info().workflow_id,
                 since=away.since,
                 failing=away.failing,
                 reason=f"given up by rollout {self.state.rollout_id}: {away.detail}",

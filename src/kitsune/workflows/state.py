@@ -13,6 +13,7 @@ from kitsune.models.requests import (
     AbortRequest,
     AwayServer,
     HeldServer,
+    PlanReference,
     ResolvedStep,
     ServerRequest,
 )
@@ -39,6 +40,7 @@ class RolloutState:
         undoing: Servers that are being rolled back by this orchestration.
         asked_at: When each server last answered.
         away: Servers whose agent was given up, by server id.
+        reference: Where servers read the steps; None where the steps are sent to them.
         abort: The operator's order to end it all, or None.
         orders: What operators ordered and the rollout obeyed, oldest first.
         drain: Whether servers in flight finish their plan while the rollout is paused.
@@ -80,6 +82,7 @@ class RolloutState:
     changes: int = 0
     phase: Phase = Phase.PREFLIGHT
     wait_until: datetime | None = None
+    reference: PlanReference | None = None
 
     def __post_init__(self) -> None:
         self.steps: list[ResolvedStep] = resolve_steps(self.plan)
@@ -91,7 +94,8 @@ class RolloutState:
             leaves_behind=self.plan.rollback_of is not None,
         )
         self.clock = ActiveClock(self.started_at)
-        self.starts_at_once = starts_at_once(bytes_of_steps(self.plan))
+        in_request = 0 if self.reference else bytes_of_steps(self.plan)
+        self.starts_at_once = starts_at_once(in_request)
 
     @property
     def stopped(self) -> bool:
@@ -139,7 +143,8 @@ class RolloutState:
             rollout_id=undone.rollout_id if undone else self.rollout_id,
             run_id=undone.run_id if undone else self.run_id,
             server_id=server_id,
-            steps=self.steps,
+            steps=[] if self.reference else self.steps,
+            plan=self.reference,
             heartbeat_timeout=self.plan.heartbeat_timeout,
             undo_on_failure=self.plan.rollback.scope != "none",
             result_limit=server_result_limit(len(self.plan.servers)),
@@ -179,7 +184,7 @@ class RolloutState:
     def end_server(self, result: ServerResult) -> None:
         """Note how a server ended."""
         server_id = result.server_id
-        if self.plan.rollback_of and result.status in _NOT_UNDONE:
+        if self.plan.rollback_of and result.status in _NOT_UNDONE and not result.rollback_pending:
             result = pending_result(
                 result,
                 rollout_id=self.plan.rollback_of.rollout_id,
@@ -206,6 +211,14 @@ class RolloutState:
             return False
         skipped = self.decided.get(result.server_id) == names.SKIP
         return not skipped and not any(step.undone for step in result.steps_executed)
+
+    def replace_result(self, result: ServerResult) -> None:
+        """Note what a server's result has become since it ended, or how it ended where that is news."""
+        known = self.results.get(result.server_id)
+        if known is None:
+            self.end_server(result)
+        else:
+            self.results[result.server_id] = result.model_copy(update={"batch": known.batch})
 
     def end_without_work(self, server_id: str, status: ServerStatus, error: str | None) -> None:
         """Note the end of a server of which no result came."""

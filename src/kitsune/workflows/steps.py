@@ -12,7 +12,14 @@ from temporalio.workflow import ActivityCancellationType, ActivityHandle
 
 from kitsune import names
 from kitsune.models.durations import LONGEST, format_duration, parse_duration
-from kitsune.models.requests import ResolvedStep, ServerRequest, StepRequest, UndoOutcome
+from kitsune.models.requests import (
+    LoadRequest,
+    ResolvedStep,
+    ServerRequest,
+    StepList,
+    StepRequest,
+    UndoOutcome,
+)
 from kitsune.models.results import StepOutcome
 from kitsune.rollout.steps import EXECUTIONS_WHERE_IDEMPOTENT, undo_generation
 
@@ -20,6 +27,8 @@ from kitsune.rollout.steps import EXECUTIONS_WHERE_IDEMPOTENT, undo_generation
 _SLACK = timedelta(minutes=10)
 #: How long an operation may be handed out again because agents or networks were lost.
 _DELIVERIES = timedelta(days=1)
+#: How long reading a plan may take.
+_LOADING = timedelta(minutes=1)
 _CANCELLED = "cancelled while it ran"
 #: What the undoing of a step amounts to that was executed in several generations.
 _UNDONE_WORST_FIRST = {
@@ -28,6 +37,24 @@ _UNDONE_WORST_FIRST = {
     "cannotBeUndone": 2,
     "nothingToUndo": 3,
 }
+
+
+async def with_steps(request: ServerRequest) -> ServerRequest:
+    """Return a request that holds its steps, read on the server where they were not sent along."""
+    if request.plan is None:
+        return request
+    listed: StepList = await workflow.execute_activity(
+        names.LOAD_STEPS,
+        LoadRequest(plan=request.plan),
+        task_queue=names.server_queue(request.server_id),
+        result_type=StepList,
+        start_to_close_timeout=_LOADING,
+        schedule_to_close_timeout=_LOADING * 10,
+        # The SDK's word for an activity type that an older worker lacks.
+        retry_policy=RetryPolicy(non_retryable_error_types=["NotFoundError"]),
+        summary="read the plan",
+    )
+    return request.model_copy(update={"steps": listed.steps})
 
 
 async def run_step(
@@ -119,8 +146,9 @@ def _start(
             begun=begun,
             refuse_conflicts=request.refuse_conflicts,
             rollback_generation=undo_generation(request.rollback_generation, generation),
+            plan=request.plan if step.params_in_plan else None,
         ),
-        task_queue=request.server_id,
+        task_queue=names.server_queue(request.server_id),
         result_type=result_type,
         start_to_close_timeout=once,
         schedule_to_close_timeout=min(

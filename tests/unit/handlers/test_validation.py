@@ -153,9 +153,9 @@ def test_an_empty_plan_misses_both_of_its_lists():
 
 
 def test_a_plan_over_a_limit_is_refused_with_the_figure_and_the_limit():
-    (text,) = refusal({**PLAN, "servers": [f"s-{number}" for number in range(1001)]})
+    (text,) = refusal({**PLAN, "servers": [f"s-{number}" for number in range(10_001)]})
     assert text == (
-        "servers: 1,001 servers are more than one rollout takes (1,000): split the plan"
+        "servers: 10,001 servers are more than one rollout takes (10,000): split the plan"
     )
 
 
