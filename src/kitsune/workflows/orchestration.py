@@ -17,21 +17,19 @@ from kitsune.models.results import (
     InvalidPlanDetails,
     RolloutResult,
     RolloutStatus,
-    ServerResult,
-    ServerStatus,
     json_of,
 )
 from kitsune.rollout.batches import Batch
 from kitsune.rollout.bounds import fit_rollout_result
-from kitsune.rollout.targets import undone_result
 from kitsune.rollout.verdict import sentence_of, summarize
-from kitsune.workflows.children import Children, ServerTaken, StoppedMeanwhile
-from kitsune.workflows.clock import until_resumed
+from kitsune.workflows.children import Children
+from kitsune.workflows.clock import next_change, until_resumed
 from kitsune.workflows.deadlines import Deadlines
 from kitsune.workflows.orders import Orders
-from kitsune.workflows.preflight import Preflight, silent
+from kitsune.workflows.preflight import Preflight
 from kitsune.workflows.reporting import details_of, memo_of, progress_of, steering_of
 from kitsune.workflows.state import RolloutState
+from kitsune.workflows.turns import Turns
 from kitsune.workflows.undoing import Undoing
 
 #: Problems named in the failure's message; all of them are in its details.
@@ -116,7 +114,7 @@ class OrchestrationWorkflow:
             await self._wait_after(batch)
             await self._deadlines.pass_gate(batch)
         while state.ledger.in_flight:  # left behind by their batches, and waited for
-            await _next_change(state)
+            await next_change(state)
         await self._undo()
         self._children.close()
         return self._finish()
@@ -146,7 +144,7 @@ class OrchestrationWorkflow:
         return self._state
 
     async def _run_batch(self, batch: Batch) -> None:
-        state, _, preflight = self._parts()
+        state, children, preflight = self._parts()
         if state.paused:
             await until_resumed(state)
         if state.stopped:
@@ -154,11 +152,12 @@ class OrchestrationWorkflow:
         await preflight.ask_again(batch.servers)
         state.phase = Phase.RUNNING
         self._tell()
+        turns = Turns(state, children, preflight, self._obey_stop)
         while not state.ledger.has_ended(batch):
             for server in [] if state.paused else state.ledger.startable(batch):
                 state.ledger.start(server)
-                self._spawn(self._run_server(server))
-            await _next_change(state)
+                self._spawn(turns.run(server))
+            await next_change(state)
             self._tell()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -174,48 +173,6 @@ class OrchestrationWorkflow:
             bug.__cause__ = error
             self._broken = self._broken or bug
 
-    async def _run_server(self, server: str) -> None:
-        state, children, _ = self._parts()
-        try:
-            if server in state.absent and not await self._comes_back(server):
-                return
-            result = await children.execute(server)
-            if result.status is ServerStatus.CANCELLED and not state.stopped:
-                result = await self._cancelled_from_outside(result)
-            state.end_server(result)
-        except ServerTaken as taken:
-            state.end_without_work(server, ServerStatus.FAILED, str(taken))
-        except StoppedMeanwhile:
-            state.end_without_work(
-                server, ServerStatus.NOT_STARTED, f"not started: {state.ledger.stop_reason}"
-            )
-        finally:
-            if state.stopped:
-                state.phase = Phase.STOPPING
-                self._obey_stop()
-
-    async def _comes_back(self, server: str) -> bool:
-        """Wait for a server whose agent is away; meanwhile another one takes its place.
-
-        Raises:
-            StoppedMeanwhile: The rollout stopped before it was back.
-        """
-        state, _, preflight = self._parts()
-        state.ledger.aside.add(server)
-        state.changes += 1
-        back = await preflight.await_back(server)
-        while back and not state.stopped and (state.paused or not state.ledger.has_room):
-            await _next_change(state)
-        state.ledger.aside.discard(server)
-        if state.stopped:
-            raise StoppedMeanwhile
-        if not back:
-            state.end_without_work(server, ServerStatus.UNREACHABLE, silent(server))
-        elif objections := preflight.objections(server):
-            state.end_without_work(server, ServerStatus.FAILED, objections)
-            return False
-        return back
-
     def _stop(self, reason: str) -> None:
         state, _, _ = self._parts()
         state.ledger.stop(reason)
@@ -224,19 +181,6 @@ class OrchestrationWorkflow:
             state.phase = Phase.STOPPING
             self._obey_stop()
         self._tell()
-
-    async def _cancelled_from_outside(self, result: ServerResult) -> ServerResult:
-        """Return the result of a server that somebody cancelled on its own: failed, and undone like one."""
-        state, children, _ = self._parts()
-        error = "its workflow was cancelled, not by this rollout"
-        result = result.model_copy(update={"status": ServerStatus.FAILED, "error": error})
-        if state.plan.rollback.scope == "none" or not result.steps_executed:
-            return result
-        state.results[result.server_id] = result  # what is known to have begun there
-        try:
-            return undone_result(result, await children.roll_back(result.server_id))
-        except ServerTaken as taken:
-            return result.model_copy(update={"rollback_failed": True, "error": f"{error}; {taken}"})
 
     async def _wait_after(self, batch: Batch) -> None:
         state, _, _ = self._parts()
@@ -318,11 +262,6 @@ def _refusal(problems: Sequence[Problem]) -> ApplicationError:
         type=names.FAILURE_INVALID_PLAN,
         non_retryable=True,
     )
-
-
-async def _next_change(state: RolloutState) -> None:
-    seen = state.changes
-    await workflow.wait_condition(lambda: state.changes != seen)
 
 
 async def _wait_for(condition: Callable[[], bool], *, timeout: timedelta, summary: str) -> None:
