@@ -90,3 +90,13 @@ async def test_only_a_held_server_can_be_decided_about(bench):
     assert "is not held" in caught.value.cause.message
     await handle.execute_update(names.ABORT, AbortRequest())
     await bench.end_of(handle)
+
+
+@pytest.mark.parametrize(("scope", "undone"), [("server", True), ("none", False)])
+async def test_a_stop_that_cancels_ends_a_hold_and_undoes_it_as_the_plan_says(bench, scope, undone):
+    cancels = {**ASK, "onStop": "cancel"}
+    handle = await held(bench, cancels, deadline=4, rollback={"scope": scope})
+    result = await bench.end_of(handle)
+    assert result.reason == "not done within its deadline of 4s"
+    assert statuses(result) == {"a": "failed", "b": "notStarted"}
+    assert result.results[0].rolled_back is undone

@@ -23,6 +23,7 @@ SHARED = (
     "kitsune.workflows.silence",
     "kitsune.workflows.state",
     "kitsune.workflows.steps",
+    "kitsune.workflows.turns",
     "kitsune.workflows.undoing",
 )
 

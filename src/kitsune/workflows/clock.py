@@ -32,3 +32,9 @@ async def wait_active(
 async def until_resumed(state: RolloutState) -> None:
     """Return when the rollout is not paused, or stops."""
     await workflow.wait_condition(lambda: not state.paused or state.stopped)
+
+
+async def next_change(state: RolloutState) -> None:
+    """Return when something has changed that may let the rollout go on."""
+    seen = state.changes
+    await workflow.wait_condition(lambda: state.changes != seen)

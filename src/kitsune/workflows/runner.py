@@ -10,13 +10,12 @@ from kitsune import names
 from kitsune.models.problems import Problem
 from kitsune.models.progress import Phase
 from kitsune.models.requests import Decision
-from kitsune.models.results import ServerResult, ServerStatus
 from kitsune.rollout.batches import Batch
-from kitsune.rollout.targets import undone_result
-from kitsune.workflows.children import Children, ServerTaken, StoppedMeanwhile
-from kitsune.workflows.clock import until_resumed
-from kitsune.workflows.preflight import Preflight, silent
+from kitsune.workflows.children import Children
+from kitsune.workflows.clock import next_change, until_resumed
+from kitsune.workflows.preflight import Preflight
 from kitsune.workflows.state import RolloutState
+from kitsune.workflows.turns import Turns
 from kitsune.workflows.undoing import Undoing
 
 
@@ -70,6 +69,7 @@ class DirectRunner:
         self._break_with = break_with
         self._preflight = Preflight(state)
         self._children = Children(state)
+        self._turns = Turns(state, self._children, self._preflight, self.obey_stop)
 
     async def ask_all(self) -> list[Problem]:
         """Ask every server."""
@@ -135,70 +135,9 @@ class DirectRunner:
         self._children.decide(server, decision)
 
     def _spawn(self, server: str) -> None:
-        task = asyncio.create_task(self._run_server(server))
+        task = asyncio.create_task(self._turns.run(server))
         task.add_done_callback(self._note_bug)
 
     def _note_bug(self, task: "asyncio.Task[None]") -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._break_with(error)
-
-    async def _run_server(self, server: str) -> None:
-        state, children = self._state, self._children
-        try:
-            if server in state.absent and not await self._comes_back(server):
-                return
-            result = await children.execute(server)
-            if result.status is ServerStatus.CANCELLED and not state.stopped:
-                result = await self._cancelled_from_outside(result)
-            state.end_server(result)
-        except ServerTaken as taken:
-            state.end_without_work(server, ServerStatus.FAILED, str(taken))
-        except StoppedMeanwhile:
-            state.end_without_work(
-                server, ServerStatus.NOT_STARTED, f"not started: {state.ledger.stop_reason}"
-            )
-        finally:
-            if state.stopped:
-                state.phase = Phase.STOPPING
-                self.obey_stop()
-
-    async def _comes_back(self, server: str) -> bool:
-        """Wait for a server whose agent is away; meanwhile another one takes its place.
-
-        Raises:
-            StoppedMeanwhile: The rollout stopped before it was back.
-        """
-        state, preflight = self._state, self._preflight
-        state.ledger.aside.add(server)
-        state.changes += 1
-        back = await preflight.await_back(server)
-        while back and not state.stopped and (state.paused or not state.ledger.has_room):
-            await next_change(state)
-        state.ledger.aside.discard(server)
-        if state.stopped:
-            raise StoppedMeanwhile
-        if not back:
-            state.end_without_work(server, ServerStatus.UNREACHABLE, silent(server))
-        elif objections := preflight.objections(server):
-            state.end_without_work(server, ServerStatus.FAILED, objections)
-            return False
-        return back
-
-    async def _cancelled_from_outside(self, result: ServerResult) -> ServerResult:
-        """Return the result of a server that somebody cancelled on its own: failed, and undone like one."""
-        state, children = self._state, self._children
-        error = "its workflow was cancelled, not by this rollout"
-        result = result.model_copy(update={"status": ServerStatus.FAILED, "error": error})
-        if state.plan.rollback.scope == "none" or not result.steps_executed:
-            return result
-        state.results[result.server_id] = result  # what is known to have begun there
-        try:
-            return undone_result(result, await children.roll_back(result.server_id))
-        except ServerTaken as taken:
-            return result.model_copy(update={"rollback_failed": True, "error": f"{error}; {taken}"})
-
-
-async def next_change(state: RolloutState) -> None:
-    """Wait until something has happened that may let the rollout go on."""
-    seen = state.changes
-    await workflow.wait_condition(lambda: state.changes != seen)
