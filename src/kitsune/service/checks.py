@@ -71,8 +71,21 @@ def judge_retention(retention: timedelta) -> Finding:
     )
 
 
-def judge_orchestrators(versions: Mapping[str, str]) -> Finding:
-    """Judge the orchestration workers that live: identity -> version."""
+def judge_orchestrators(versions: Mapping[str, str], *, polling: int = 0) -> Finding:
+    """Judge the orchestration workers that live.
+
+    Args:
+        versions: Those that have reported: identity -> version.
+        polling: How many have asked for work lately; one that has just started reports later, and one that has just
+            ended is still counted.
+    """
+    if not versions and polling:
+        return Finding(
+            "orchestrator",
+            Level.WARNING,
+            f"{polling} asked for work lately, none has reported",
+            "workers report every 30 s: ask again in a minute",
+        )
     if not versions:
         return Finding(
             "orchestrator",

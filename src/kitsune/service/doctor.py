@@ -2,13 +2,15 @@
 
 import asyncio
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import (
     DescribeNamespaceRequest,
+    DescribeTaskQueueRequest,
     GetClusterInfoRequest,
     ListTaskQueuePartitionsRequest,
 )
@@ -59,12 +61,16 @@ async def examine(
     orchestrators = {
         row.identity: row.version for row in live if row.queue == names.ORCHESTRATOR_QUEUE
     }
+    gone = {row.identity for row in workers if row.state != "online"}
     temporal = await _look_at_temporal(client)
     partitions = await _look_at_partitions(client, asked[:_QUEUES_LOOKED_AT])
     answers = await _ping_all(client, asked, now=now, timeout=timeout)
     return [
         *temporal,
-        checks.judge_orchestrators(orchestrators),
+        checks.judge_orchestrators(
+            orchestrators,
+            polling=0 if orchestrators else await _orchestrators_polling(client, gone),
+        ),
         checks.judge_polls(
             len(known | set(asked)), exhausted=any(answer.exhausted for answer in answers)
         ),
@@ -81,6 +87,19 @@ async def _look_at_temporal(client: Client) -> list[Finding]:
     )
     retention = namespace.config.workflow_execution_retention_ttl.ToTimedelta()
     return [checks.judge_version(cluster.server_version), checks.judge_retention(retention)]
+
+
+async def _orchestrators_polling(client: Client, gone: Container[str]) -> int:
+    """Return how many orchestration workers have polled in the last minutes and are not known to be gone."""
+    queue = await client.workflow_service.describe_task_queue(
+        DescribeTaskQueueRequest(
+            namespace=client.namespace,
+            task_queue=TaskQueue(name=names.ORCHESTRATOR_QUEUE),
+            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+        ),
+        timeout=_CALL,
+    )
+    return len({poller.identity for poller in queue.pollers if poller.identity not in gone})
 
 
 async def _look_at_partitions(client: Client, queues: Iterable[str]) -> list[Finding]:

@@ -30,6 +30,7 @@ def test_a_short_retention_is_a_warning():
 
 def test_no_orchestrator_is_a_problem_and_two_versions_are_a_warning():
     assert checks.judge_orchestrators({}).level is Level.PROBLEM
+    assert checks.judge_orchestrators({}, polling=1).level is Level.WARNING
     assert checks.judge_orchestrators({"a": "1.0.0", "b": "1.0.0"}).level is Level.OK
     assert checks.judge_orchestrators({"a": "1.0.0", "b": "1.0.1"}).level is Level.WARNING
 
