@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import logging
+import secrets
+import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -56,6 +58,7 @@ class Agent:
 
     Attributes:
         state: The state folder: journal, undo records, output.
+        instance: Tells this process from every other one; its worker's identity ends with it.
     """
 
     server_id: str
@@ -64,9 +67,12 @@ class Agent:
     journal: Journal
     runner: OperationRunner
     undo: UndoStore
+    instance: str = ""
 
     @classmethod
-    def at(cls, state: Path, *, server_id: str, registry: HandlerRegistry) -> "Agent":
+    def at(
+        cls, state: Path, *, server_id: str, registry: HandlerRegistry, instance: str = ""
+    ) -> "Agent":
         """Return an agent that keeps its state in a folder."""
         journal = Journal(state / "journal.sqlite")
         return cls(
@@ -76,6 +82,7 @@ class Agent:
             journal=journal,
             runner=OperationRunner(journal),
             undo=UndoStore(state / "undo"),
+            instance=instance or secrets.token_hex(8),
         )
 
 
@@ -190,6 +197,8 @@ class ServerActivities:
             missing_types=sorted(set(missing)),
             problems=problems,
             clock=datetime.now(UTC),
+            instance=self._agent.instance,
+            host=socket.gethostname(),
         )
 
     @activity.defn(name=names.LOAD_STEPS)

@@ -56,6 +56,7 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
         "servers",
         "List local workers and when they were last heard of.",
     ),
+    "doctor": ("kitsune.cli.doctor", "doctor", "Check Temporal and the fleet; say what to do."),
     "orchestration-worker": (
         "kitsune.cli.workers",
         "orchestration_worker",

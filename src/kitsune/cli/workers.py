@@ -1,6 +1,7 @@
 """`kitsune orchestration-worker` and `kitsune local-worker`."""
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -60,7 +61,7 @@ def orchestration_worker(
     configure_logs(log_format)
     registry = load_handlers()
 
-    async def work(client: "Client", stop: asyncio.Event) -> None:
+    async def work(client: "Client", stop: asyncio.Event) -> Exit:
         await keep_working(
             lambda: make_orchestration_worker(client, registry),
             client=client,
@@ -68,6 +69,7 @@ def orchestration_worker(
             doing="orchestrating",
             ready_file=ready_file,
         )
+        return Exit.OK
 
     return _run_worker(connection, work, identity=f"kitsune-orchestrator@{socket.gethostname()}")
 
@@ -88,6 +90,7 @@ def local_worker(
 
     Its journal, undo records and logs live in $KITSUNE_STATE_DIR, else /var/lib/kitsune/SERVER_ID for root,
     else under $XDG_STATE_HOME. It waits for Temporal, and ends on SIGTERM or Ctrl-C.
+    Where a live local worker on another host has the same id, the one that started later ends with exit code 9.
 
     \b
     SERVER_ID=web-1 kitsune local-worker
@@ -96,6 +99,13 @@ def local_worker(
     from kitsune.activities.server import Agent
     from kitsune.agent.state import hold_state_folder, state_folder
     from kitsune.handlers.registry import load_handlers
+    from kitsune.workers.duplicates import (
+        DuplicateWatch,
+        host_key,
+        make_instance,
+        refusal,
+        serve_alone,
+    )
     from kitsune.workers.local import make_local_worker
     from kitsune.workers.logs import configure_logs
     from kitsune.workers.supervision import keep_working
@@ -107,40 +117,50 @@ def local_worker(
     configure_logs(log_format)
     registry = load_handlers()
     with hold_state_folder(state_folder(server_id, os.environ)) as state:
-        agent = Agent.at(state, server_id=server_id, registry=registry)
+        agent = Agent.at(
+            state, server_id=server_id, registry=registry, instance=make_instance(host_key())
+        )
 
-        async def work(client: "Client", stop: asyncio.Event) -> None:
+        async def work(client: "Client", stop: asyncio.Event) -> Exit:
+            async def serve() -> None:
+                await keep_working(
+                    lambda: make_local_worker(client, agent),
+                    client=client,
+                    stop=stop,
+                    doing=f"serving {server_id} (state in {state})",
+                    ready_file=ready_file,
+                )
+
             await agent.runner.end_leftovers()
-            await keep_working(
-                lambda: make_local_worker(client, agent),
-                client=client,
-                stop=stop,
-                doing=f"serving {server_id} (state in {state})",
-                ready_file=ready_file,
-            )
+            other = await serve_alone(DuplicateWatch(client, server_id), serve, stop=stop)
             await agent.journal.close()
+            if other is None:
+                return Exit.OK
+            logging.getLogger("kitsune.worker").error("%s", refusal(server_id, other))
+            return Exit.CONFLICT
 
-        return _run_worker(connection, work, identity=f"{server_id}@{socket.gethostname()}")
+        return _run_worker(
+            connection,
+            work,
+            identity=f"{server_id}@{socket.gethostname()}#{agent.instance}",
+        )
 
 
 def _run_worker(
     connection: "ConnectionOptions",
-    work: "Callable[[Client, asyncio.Event], Awaitable[None]]",
+    work: "Callable[[Client, asyncio.Event], Awaitable[Exit]]",
     *,
     identity: str,
 ) -> Exit:
-    asyncio.run(_until_stopped(connection, work, identity=identity))
-    return Exit.OK
+    return asyncio.run(_until_stopped(connection, work, identity=identity))
 
 
 async def _until_stopped(
     connection: "ConnectionOptions",
-    work: "Callable[[Client, asyncio.Event], Awaitable[None]]",
+    work: "Callable[[Client, asyncio.Event], Awaitable[Exit]]",
     *,
     identity: str,
-) -> None:
-    import logging
-
+) -> Exit:
     from kitsune.service.connection import connect_patiently
     from kitsune.workers.telemetry import make_runtime
 
@@ -160,6 +180,6 @@ async def _until_stopped(
     await asyncio.wait({connecting, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if stop.is_set():
         connecting.cancel()
-        return
+        return Exit.OK
     stopping.cancel()
-    await work(connecting.result(), stop)
+    return await work(connecting.result(), stop)

@@ -151,6 +151,8 @@ class PreflightReport(WireModel):
         problems: What is wrong with the plan's steps on this server.
         missing_types: Step types that this server does not offer.
         clock: The server's own time, for the clock offset.
+        instance: Tells the agent's process from every other one: two answers that differ are two agents.
+        host: The name of the host that it runs on.
     """
 
     server_id: str
@@ -159,6 +161,8 @@ class PreflightReport(WireModel):
     missing_types: list[str] = Field(default_factory=list)
     problems: list[Problem] = Field(default_factory=list)
     clock: datetime | None = None
+    instance: str = ""
+    host: str = ""
 
 
 class ValidationRequest(WireModel):

@@ -1,6 +1,6 @@
 """The one facade over a fleet's rollouts: everything that the command line and pages ask Temporal."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -34,6 +34,8 @@ from kitsune.models.orders import (
 from kitsune.models.plan import Plan
 from kitsune.models.progress import Progress, ProgressRequest
 from kitsune.models.requests import AbortRequest
+from kitsune.service.checks import Finding
+from kitsune.service.doctor import examine
 from kitsune.service.listing import (
     FleetRows,
     RolloutRow,
@@ -208,6 +210,17 @@ class Fleet:
         """Return the workers that Temporal has heard of in the last minutes."""
         with self._plain_errors():
             return await list_workers(self._client, now=now)
+
+    async def examine(
+        self, server_ids: Sequence[str], *, now: Callable[[], datetime], timeout: timedelta
+    ) -> list[Finding]:
+        """Return what is well and what is not, with Temporal and with servers (none named: all known).
+
+        Raises:
+            ServerUnavailable: Temporal does not answer.
+        """
+        with self._plain_errors():
+            return await examine(self._client, server_ids, now=now, timeout=timeout)
 
     async def running_steps(
         self, rollout_id: str, server_ids: Sequence[str]

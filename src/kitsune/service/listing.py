@@ -159,14 +159,19 @@ async def list_workers(client: Client, *, now: datetime) -> FleetRows:
 
     For each server only the entry that was heard of last: a restarted agent leaves its old one behind.
     """
-    beats = await _heartbeats(client)
-    rows = sorted((_worker_row(beat, now=now) for beat in beats), key=lambda row: row.heard_at)
+    rows = await list_all_workers(client, now=now)
     servers = {row.queue: row for row in rows if row.queue != names.ORCHESTRATOR_QUEUE}
     orchestrators = {row.identity: row for row in rows if row.queue == names.ORCHESTRATOR_QUEUE}
     return FleetRows(
         servers=sorted(servers.values(), key=lambda row: row.queue),
         orchestrators=sorted(orchestrators.values(), key=lambda row: row.identity),
     )
+
+
+async def list_all_workers(client: Client, *, now: datetime) -> list[WorkerRow]:
+    """Return every worker that Temporal remembers, the one that was heard of last at the end."""
+    beats = await _heartbeats(client)
+    return sorted((_worker_row(beat, now=now) for beat in beats), key=lambda row: row.heard_at)
 
 
 async def _heartbeats(client: Client) -> list[WorkerHeartbeat]:
