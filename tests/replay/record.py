@@ -31,6 +31,7 @@ async def record(version: str) -> None:
             await bench.start_servers("a", "b", "c")
             await _record_all(bench, folder)
             await _record_steered(bench, folder)
+            await _record_sharded(bench, folder)
             await bench.close()
 
 
@@ -120,6 +121,20 @@ async def _record_steered(bench: Bench, folder: Path) -> None:
     handle = await bench.start({**plan_of(["a", "never"]), **patient})
     await bench.end_of(handle)
     await _save(bench, folder, "waited-for", rollout=handle)
+
+
+async def _record_sharded(bench: Bench, folder: Path) -> None:
+    """One server more than a shard takes; most of them are away, which is quicker."""
+    away = [f"gone{number}" for number in range(199)]
+    skip = {"policy": "skip", "timeout": 1}
+    plan = {**plan_of(["a", *away, "b"], fail="b"), "unreachable": skip}
+    # The shards' ids begin with it, and a replay takes the name of the file for it.
+    rollout_id = "sharded.orchestration"
+    rollout = await bench.start({**plan, "rollback": {"scope": "fleet"}}, rollout_id=rollout_id)
+    await bench.end_of(rollout)
+    await _save(bench, folder, "sharded", rollout=rollout)
+    shard = bench.client.get_workflow_handle(f"{rollout.id}/shard-2")
+    _write(folder / "sharded.shard.json", await shard.fetch_history())
 
 
 async def _save(bench, folder, name, *, rollout=None, server=None) -> None:

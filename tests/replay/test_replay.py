@@ -12,6 +12,7 @@ from kitsune.workers.sandbox import make_workflow_runner
 from kitsune.workflows.execution import ServerExecutionWorkflow
 from kitsune.workflows.orchestration import OrchestrationWorkflow
 from kitsune.workflows.rollback import ServerRollbackWorkflow
+from kitsune.workflows.shard import ShardWorkflow
 
 HISTORIES = sorted((Path(__file__).parent / "histories").rglob("*.json"))
 
@@ -27,7 +28,12 @@ def type_of(history):
 @pytest.mark.parametrize("path", HISTORIES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 async def test_a_saved_history_replays(path):
     replayer = Replayer(
-        workflows=[OrchestrationWorkflow, ServerExecutionWorkflow, ServerRollbackWorkflow],
+        workflows=[
+            OrchestrationWorkflow,
+            ServerExecutionWorkflow,
+            ServerRollbackWorkflow,
+            ShardWorkflow,
+        ],
         workflow_runner=make_workflow_runner(),
         data_converter=pydantic_data_converter,
     )
@@ -39,4 +45,5 @@ def test_every_workflow_type_has_a_saved_history():
         names.ORCHESTRATION_WORKFLOW,
         names.SERVER_EXECUTION_WORKFLOW,
         names.SERVER_ROLLBACK_WORKFLOW,
+        names.SHARD_WORKFLOW,
     }

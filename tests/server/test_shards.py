@@ -146,3 +146,40 @@ async def test_whoever_waits_for_a_server_of_a_shard_is_told_the_rollout(bench):
 
     bench.probe.released.set()
     await bench.end_of(handle)
+
+
+async def test_a_pause_holds_every_shard_and_a_resume_lets_them_go_on(bench):
+    await bench.start_servers(*"abcd")
+    handle = await bench.start(plan_of("abcd", {"type": "Rolling", "batchSize": 3}, hold="a"))
+    await bench.until(lambda: bench.probe.count("execute", "two") == list("abc"))
+
+    await handle.execute_update(names.PAUSE, {"actor": "anna"})
+    bench.probe.released.set()
+    seen = await bench.until_progress(handle, lambda seen: seen.counts.get("succeeded") == 3)
+    assert seen.paused
+    assert seen.counts == {"succeeded": 3, "pending": 1}
+
+    await handle.execute_update(names.RESUME, {"actor": "anna"})
+    assert statuses(await bench.end_of(handle)) == dict.fromkeys("abcd", "succeeded")
+
+
+async def test_a_failure_that_is_held_in_one_shard_holds_the_others_and_can_be_decided(bench):
+    await bench.start_servers(*"abcd")
+    strategy = {"onFailure": "ask", "maxConcurrency": 2}
+    handle = await bench.start(plan_of("abcd", strategy, fail="a"))
+    await bench.until_progress(handle, lambda seen: seen.counts.get("held") == 1)
+    await bench.until_progress(handle, lambda seen: seen.counts.get("succeeded") == 1)
+    assert bench.probe.count("execute", "two") == list("ab")
+
+    order = {"actor": "anna", "serverId": bench.id_of("a")}
+    await handle.execute_update(names.ROLLBACK, order)
+    result = await bench.end_of(handle)
+
+    assert statuses(result) == {
+        "a": "failed",
+        "b": "succeeded",
+        "c": "notStarted",
+        "d": "notStarted",
+    }
+    assert result.results[0].rolled_back
+    assert [record.verb for record in result.orders] == ["rollback"]
