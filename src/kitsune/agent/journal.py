@@ -148,13 +148,6 @@ class Journal:
         """Return the operations of which an execution has begun and not ended, as far as is recorded."""
         return await self._run(lambda db: _list(db, "where state = 'started'"))
 
-    async def prune(self, before: datetime) -> list[str]:
-        """Forget operations that ended before a moment; return their ids.
-
-        A rollout of which something runs here is kept whole: a rollback reads what its steps left.
-        """
-        return await self._run(lambda db: _prune(db, before))
-
     async def check(self) -> None:
         """Prove that the journal can be written.
 
@@ -248,18 +241,6 @@ def _entry(row: sqlite3.Row) -> Entry:
         outcome=StepOutcome.model_validate(json.loads(row["outcome"])) if row["outcome"] else None,
         undone=bool(row["undone"]),
     )
-
-
-def _prune(db: sqlite3.Connection, before: datetime) -> list[str]:
-    rows = db.execute(
-        """
-        delete from operations where state != 'started' and ended_at < ?
-            and rollout_id not in (select rollout_id from operations where state = 'started')
-        returning id
-        """,
-        (before.astimezone(UTC).isoformat(),),
-    )
-    return [row["id"] for row in rows]
 
 
 def _begin(db: sqlite3.Connection, operation: Operation, *, boot_id: str) -> Entry:

@@ -72,11 +72,24 @@ def open_to_look(path: Path) -> sqlite3.Connection:
         return _looking(f"{address}?immutable=1")
 
 
+def open_to_change(path: Path) -> sqlite3.Connection:
+    """Open a journal to change rows beside the local worker that owns it; the schema stays as it is.
+
+    Raises:
+        sqlite3.Error: It is no database, or a newer Kitsune wrote it.
+        FileNotFoundError: There is none.
+    """
+    path.stat()
+    connection = _looking(f"{path.absolute().as_uri()}?mode=rw")
+    connection.execute("pragma synchronous = full")
+    return connection
+
+
 def _looking(address: str) -> sqlite3.Connection:
     connection = _connect(address, uri=True)
     try:
-        _version(connection)
-        connection.execute("select 1 from sqlite_schema").fetchone()
+        if _version(connection) == 0:
+            raise FileNotFoundError(address)  # its first local worker is just creating it
     except BaseException:
         connection.close()
         raise

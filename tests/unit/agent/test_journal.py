@@ -1,6 +1,5 @@
 import sqlite3
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -8,7 +7,6 @@ import pytest
 from kitsune.agent.journal import Journal, Operation, read_journal
 from kitsune.agent.journal_schema import SCHEMA_VERSION
 from kitsune.errors import JournalUnavailable
-from kitsune.models.results import StepOutcome
 
 _SCHEMA_1 = """
 create table operations (
@@ -19,7 +17,6 @@ create table operations (
     started_at text not null, ended_at text, outcome text, undone integer not null default 0
 ) strict
 """
-DONE = StepOutcome(name="write", success=True)
 
 
 def operation(step: str = "write", *, rollout: str = "r", index: int = 3) -> Operation:
@@ -118,24 +115,3 @@ def test_looking_where_there_is_no_journal_creates_none(tmp_path: Path) -> None:
     with pytest.raises(JournalUnavailable, match="there is no journal"):
         read_journal(tmp_path / "journal.sqlite", limit=1)
     assert list(tmp_path.iterdir()) == []
-
-
-async def test_what_ended_long_ago_is_forgotten_and_what_runs_never(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "journal.sqlite")
-    ended, beside, running = (
-        operation("ended", rollout="ended"),
-        operation("beside", rollout="running"),
-        operation("running", rollout="running", index=4),
-    )
-    for one in (ended, beside, running):
-        await journal.begin(one, boot_id="b")
-    await journal.end(ended.id, DONE, final=True)
-    await journal.end(beside.id, DONE, final=True)
-    now = datetime.now(UTC)
-    assert await journal.prune(now - timedelta(hours=1)) == []
-    assert await journal.prune(now + timedelta(hours=1)) == [ended.id]
-    assert await journal.find(beside.id)
-    assert await journal.find(running.id)
-    await journal.end(running.id, DONE, final=True)
-    assert len(await journal.prune(now + timedelta(hours=1))) == 2
-    await journal.close()
