@@ -63,7 +63,8 @@ class Agent:
     @classmethod
     def at(cls, state: Path, *, server_id: str, registry: HandlerRegistry) -> "Agent":
         """Return an agent that keeps its state in a folder."""
-        journal = Journal(state / "journal.sqlite")
+        records = (state / "undo", state / "operations")
+        journal = Journal(state / "journal.sqlite", records=records)
         return cls(
             server_id=server_id,
             state=state,

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
+from kitsune.agent.disk import PROBE, prove_room, refused
 from kitsune.agent.journal_schema import open_journal, open_to_look
 from kitsune.errors import JournalUnavailable
 from kitsune.models.results import StepOutcome
@@ -96,8 +97,14 @@ class Journal:
     All work runs on one thread of its own, so the event loop never waits for the disk.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, *, records: Sequence[Path] = ()) -> None:
+        """Set up a journal; touches nothing yet.
+
+        Args:
+            path: The database.
+            records: Folders that must take records as well before a step may begin: undo records, output.
+        """
+        self._path, self._records = path, tuple(records)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
@@ -112,7 +119,15 @@ class Journal:
         Raises:
             JournalUnavailable: It cannot be recorded, so it must not happen.
         """
-        return await self._run(lambda db: _begin(db, operation, boot_id=boot_id))
+
+        def begin(db: sqlite3.Connection) -> Entry:
+            if (
+                operation.phase == "execute"
+            ):  # an undo needs no new records, and may be what makes room
+                self._prove_room()
+            return _begin(db, operation, boot_id=boot_id)
+
+        return await self._run(begin)
 
     async def deliver(self, operation_id: str) -> None:
         """Count one more delivery of an operation that is on record."""
@@ -149,17 +164,32 @@ class Journal:
         return await self._run(lambda db: _list(db, "where state = 'started'"))
 
     async def check(self) -> None:
-        """Prove that the journal can be written.
+        """Prove that the journal, and the records beside it, can be written.
 
         Raises:
-            JournalUnavailable: It cannot, and why.
+            JournalUnavailable: They cannot, and why.
         """
-        await self._run(_prove_writable)
+
+        def check(db: sqlite3.Connection) -> None:
+            _prove_writable(db)
+            self._prove_room()
+
+        await self._run(check)
 
     async def close(self) -> None:
         """Close the database for good."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
         self._thread.shutdown(wait=True)
+
+    def _prove_room(self) -> None:
+        for folder in (self._path.parent, *self._records):
+            try:
+                prove_room(folder)
+            except OSError as error:
+                reason = refused(error, folder, doing="record in", needed=PROBE)
+                raise JournalUnavailable(
+                    f"{reason}; so nothing is done: free space or mend the disk"
+                ) from error
 
     def _close(self) -> None:
         if self._connection is not None:

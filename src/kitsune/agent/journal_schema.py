@@ -89,7 +89,7 @@ def _looking(address: str) -> sqlite3.Connection:
     connection = _connect(address, uri=True)
     try:
         if _version(connection) == 0:
-            raise FileNotFoundError(address)  # its first local worker is just creating it
+            raise FileNotFoundError(address)  # noqa: TRY301 - its first local worker is just creating it
     except BaseException:
         connection.close()
         raise
