@@ -52,6 +52,10 @@ class ServerRequest(WireModel):
     output_limit: int = OUTPUT_LIMIT
     begun: list[int] = Field(default_factory=list)
     """For ServerRollbackWorkflow: indexes of the steps that are known to have begun."""
+    refuse_conflicts: bool = False
+    """For ServerRollbackWorkflow: leave alone what somebody else has changed since."""
+    rollback_generation: int = 0
+    """For ServerRollbackWorkflow: grows when an operator has a failed rollback tried again."""
 
 
 class StepRequest(WireModel):
@@ -65,6 +69,10 @@ class StepRequest(WireModel):
     output_limit: int = OUTPUT_LIMIT
     begun: bool = False
     """For RollbackStep: the rollout knows that the step began here, so a journal without it has been lost."""
+    refuse_conflicts: bool = False
+    """For RollbackStep: leave alone what somebody else has changed since, and fail."""
+    rollback_generation: int = 0
+    """For RollbackStep: grows when an operator has a failed rollback tried again."""
 
 
 class UndoOutcome(WireModel):
