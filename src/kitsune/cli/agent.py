@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kitsune.cli.ages import age_option, asked_retention
 from kitsune.cli.connection_options import output_option
 from kitsune.cli.console import print_json, print_line, stderr_console, stdout_console
 from kitsune.cli.events import stamp
@@ -48,15 +49,6 @@ def _server_option(command: Any) -> Any:
         show_envvar=True,
         help=f"Whose state; not needed where {ENV_STATE_DIR} names the folder.",
     )(command)
-
-
-def _age(_ctx: click.Context, _param: click.Parameter, value: str | None) -> timedelta | None:
-    from kitsune.agent.retention import parse_age
-
-    try:
-        return None if value is None else parse_age(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from error
 
 
 @agent.command()
@@ -104,7 +96,7 @@ def journal(server_id: str | None, rollout: str | None, limit: int, output: str)
 @click.option(
     "--older-than",
     metavar="AGE",
-    callback=_age,
+    callback=age_option,
     help="Such as 12h or 7d; else KITSUNE_UNDO_RETENTION, else 30d.",
 )
 @output_option("text", "json")
@@ -114,18 +106,14 @@ def gc(*, server_id: str | None, dry_run: bool, older_than: timedelta | None, ou
     A local worker does the same at its start and every hour. What belongs to a rollout that runs something
     here now is never removed. A rollout whose undo records are gone cannot be rolled back on this server.
     """
-    from kitsune.agent.retention import retention_of, tidy
+    from kitsune.agent.retention import tidy
 
     state = _state(server_id)
     if not (state / "journal.sqlite").exists():
         raise click.UsageError(
             f"no local worker has worked in {str(state)!r}: is it the right folder?"
         )
-    try:
-        retention = retention_of(os.environ, age=older_than)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
-    done = tidy(state, retention, dry_run=dry_run)
+    done = tidy(state, asked_retention(older_than), dry_run=dry_run)
     if output == "json":
         print_json(_tidied_json(state, done, dry_run=dry_run))
     else:
