@@ -24,9 +24,11 @@ from kitsune.models.durations import format_duration
 from kitsune.names import ENV_REBOOT_COMMAND
 
 _FILE = "reboot.json"
+_LOG = "reboot.log"
 _COMMAND = ("systemctl", "reboot")
 #: How long the news that this host goes down have to reach Temporal before it does.
 _NOTICE = timedelta(seconds=3)
+_POLL = timedelta(milliseconds=50)
 _LOOK_EVERY = timedelta(seconds=1)
 #: What is left of the step's time to say that nothing happened.
 _LAST_WORD = timedelta(seconds=1)
@@ -102,14 +104,14 @@ async def reboot_and_wait(ctx: Waiting, command: Sequence[str], *, count: int = 
         StepFailed: It could not be asked, or is still up when the step's time is over.
     """
     environment = clean_environment(os.environ, account=None)
-    find_program(command[0], path=environment["PATH"], cwd=None)
+    program = find_program(command[0], path=environment["PATH"], cwd=None)
     until = datetime.now(UTC) + ctx.timeout
     asked = AskedReboot(boot_id(), until.isoformat(), count)
     await in_thread(lambda _stop: _write(ctx.spool, asked))
     _tell(ctx, until)
     await asyncio.sleep(min(_NOTICE, ctx.timeout / 10).total_seconds())
     ctx.log.info("the host is asked to restart: %s", shlex.join(command))
-    await _run(command, environment)
+    await _run(command, environment, program=program, log=ctx.spool / _LOG)
     await wait_for_reboot(ctx, asked)
 
 
@@ -151,21 +153,46 @@ def _write(spool: Path, asked: AskedReboot) -> None:
         raise refused(error, spool, doing=doing) from error
 
 
-async def _run(command: Sequence[str], environment: Mapping[str, str]) -> None:
-    """Run the command; one that a signal ends may have been caught by the restart itself."""
-    running = await asyncio.create_subprocess_exec(
-        *command,
-        env=dict(environment),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
-    )
-    _, said = await running.communicate()
-    if running.returncode is not None and running.returncode > 0:
-        told = said.decode(errors="replace").strip()[-_MESSAGE_BYTES:]
+async def _run(
+    command: Sequence[str], environment: Mapping[str, str], *, program: str, log: Path
+) -> None:
+    """Run the command; it goes on when we are cancelled, and one that a signal ends may have met the restart itself."""
+    pid = _spawn(command, environment, program=program, log=log)
+    while (code := _exit_code(pid)) is None:  # noqa: ASYNC110 - nothing tells us of it
+        await asyncio.sleep(_POLL.total_seconds())
+    if code > 0:
+        told = _end_of(log)
         raise StepFailed(
-            f"cannot restart the host: {shlex.join(command)!r} ended with exit code {running.returncode}"
+            f"cannot restart the host: {shlex.join(command)!r} ended with exit code {code}"
             + (f": {told}" if told else ""),
             permanent=True,
         )
+
+
+def _spawn(
+    command: Sequence[str], environment: Mapping[str, str], *, program: str, log: Path
+) -> int:
+    written = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    return os.posix_spawn(
+        program,
+        list(command),
+        environment,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 2, str(log), written, 0o600),
+        ],
+        setsid=True,
+    )
+
+
+def _exit_code(pid: int) -> int | None:
+    ended, status = os.waitpid(pid, os.WNOHANG)
+    return os.waitstatus_to_exitcode(status) if ended else None
+
+
+def _end_of(log: Path) -> str:
+    try:
+        return log.read_text(errors="replace").strip()[-_MESSAGE_BYTES:]
+    except OSError:
+        return ""

@@ -85,7 +85,7 @@ async def test_an_agent_that_died_before_it_asked_asks(bench, host):
 async def test_the_boot_id_is_on_disk_before_the_host_is_asked(bench, host, monkeypatch):
     seen = []
 
-    async def look(*_):
+    async def look(*_args, **_options):
         seen.append(asked_reboot(context(bench).spool))
 
     monkeypatch.setattr(reboots, "_run", look)
