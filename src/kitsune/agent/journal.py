@@ -121,9 +121,7 @@ class Journal:
         """
 
         def begin(db: sqlite3.Connection) -> Entry:
-            if (
-                operation.phase == "execute"
-            ):  # an undo needs no new records, and may be what makes room
+            if operation.phase == "execute":  # an undo needs no record, and may make room
                 self._prove_room()
             return _begin(db, operation, boot_id=boot_id)
 
