@@ -48,6 +48,10 @@ ENVIRONMENT = {
     "ENV_STATE_DIR": "Where a local worker keeps its journal, undo records and logs. "
     "Default: `/var/lib/kitsune/<server id>` for root, else `$XDG_STATE_HOME/kitsune/<server id>` "
     "(`~/.local/state` where that is not set).",
+    "ENV_UNDO_RETENTION": "How long a local worker keeps journal rows, undo records and output after an operation has ended. "
+    "Default: `30d`. `--undo-retention` wins.",
+    "ENV_OUTPUT_LIMIT": "Room for the output of all scripts together, such as `512MiB`; the oldest goes first. Default: `1GiB`.",
+    "ENV_REBOOT_COMMAND": "What restarts this host, as words for a shell. Default: `systemctl reboot`.",
 }
 #: What scripts find in their environment.
 SCRIPT_ENVIRONMENT = {
@@ -55,6 +59,7 @@ SCRIPT_ENVIRONMENT = {
     "ENV_SCRIPT_SERVER_ID": "The server's id.",
     "ENV_STEP": "The step's name.",
     "ENV_ATTEMPT": "Which execution this is, from 1.",
+    "ENV_REBOOTS": "How often the host has restarted in this execution because the script asked for it with exit code 194.",
     "ENV_OPERATION": "Marks every process of one execution. Scripts must hand it on to what they start.",
 }
 
@@ -71,6 +76,9 @@ def cli_page() -> str:
             raise LookupError(name)
         context = click.Context(command, info_name=name, parent=top, **command.context_settings)
         parts += [f"## kitsune {name}", _block(command.get_help(context))]
+        for inner, part in getattr(command, "commands", {}).items():
+            below = click.Context(part, info_name=inner, parent=context, **part.context_settings)
+            parts += [f"### kitsune {name} {inner}", _block(part.get_help(below))]
     rows = ((f"`{code.value}`", meaning) for code, meaning in MEANINGS.items())
     parts += [
         "## Exit codes",

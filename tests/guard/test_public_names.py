@@ -96,4 +96,4 @@ def test_the_built_in_handlers_come_through_the_same_door_as_plugins():
         for entry in entry_points(group=HANDLER_GROUP)
         if entry.value.startswith("kitsune.")
     }
-    assert found == {name: name for name in ("echo", "file_write", "script", "sleep")}
+    assert found == {name: name for name in ("echo", "file_write", "reboot", "script", "sleep")}

@@ -7,6 +7,7 @@ from typing import Any
 
 from temporalio import activity
 from temporalio.api.enums.v1 import EventType, PendingActivityState, PendingWorkflowTaskState
+from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
@@ -30,6 +31,8 @@ from kitsune.models.requests import (
 #: Longest pause between two looks at the servers in flight, and between two looks at a taken server.
 _LONGEST_PAUSE = timedelta(seconds=15)
 _SHORTEST_PAUSE = timedelta(seconds=1)
+#: However long a step says that its restart may take, in seconds: a day.
+_LONGEST_RESTART = 86_400.0
 #: Servers looked at side by side.
 _LOOKS_AT_ONCE = 20
 
@@ -66,7 +69,7 @@ class OrchestratorActivities:
         """Look after a rollout's servers in flight until one has left a task untaken for too long.
 
         A server is away when a task that Temporal holds for it waits longer than the timeout. Nothing is asked of the
-        server itself, and its clock plays no part.
+        server itself, and its clock plays no part. One that restarts its host for a step has that step's time.
         """
         pause = max(_SHORTEST_PAUSE, min(_LONGEST_PAUSE, request.timeout / 4))
         failing: dict[str, datetime] = {}
@@ -158,7 +161,7 @@ class OrchestratorActivities:
         else:
             failing.pop(workflow_id, None)
         silent = datetime.now(UTC) - since if since is not None else timedelta(0)
-        if since is None or silent < timeout:
+        if since is None or silent < timeout or await self._restarts(raw):
             return None
         step = await self._started_step(workflow_id, raw)
         what = f"step {step!r} had started" if step else "no step had started"
@@ -171,6 +174,31 @@ class OrchestratorActivities:
             failing=fails,
             since=since,
         )
+
+    async def _restarts(self, raw: DescribeWorkflowExecutionResponse) -> bool:
+        """Return whether a server has said that its host restarts, and the time that the step has for it is not over.
+
+        Counted by Temporal's clock, from when it said so.
+        """
+        for pending in raw.pending_activities:
+            details = await self._told(pending)
+            if details.get("rebooting") is not True:
+                continue
+            asked = details.get("seconds")
+            seconds = asked if isinstance(asked, int | float) else 0
+            left = timedelta(seconds=min(seconds, _LONGEST_RESTART))
+            said = pending.last_heartbeat_time.ToDatetime(tzinfo=UTC)
+            if datetime.now(UTC) < said + left:
+                return True
+        return False
+
+    async def _told(self, pending: PendingActivityInfo) -> dict[str, Any]:
+        payloads = pending.heartbeat_details.payloads
+        try:
+            values = await self._client.data_converter.decode(payloads) if payloads else []
+        except Exception:  # noqa: BLE001 - what a server says in a foreign form says nothing about restarts
+            return {}
+        return values[0] if values and isinstance(values[0], dict) else {}
 
     async def _started_step(
         self, workflow_id: str, raw: DescribeWorkflowExecutionResponse

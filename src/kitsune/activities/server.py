@@ -6,7 +6,7 @@ import logging
 import secrets
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NoReturn
@@ -74,7 +74,8 @@ class Agent:
         cls, state: Path, *, server_id: str, registry: HandlerRegistry, instance: str = ""
     ) -> "Agent":
         """Return an agent that keeps its state in a folder."""
-        journal = Journal(state / "journal.sqlite")
+        records = (state / "undo", state / "operations")
+        journal = Journal(state / "journal.sqlite", records=records)
         return cls(
             server_id=server_id,
             state=state,
@@ -151,6 +152,8 @@ class ServerActivities:
                 undone="cannotBeUndone", detail=f"{request.step.type} has no rollback"
             )
         operation = _operation(request, phase="rollback")
+        if await self._was_rolled_back(operation):
+            return UndoOutcome(undone="rolledBack")
         told = _Told()
 
         async def undo(attempt: int, record_process: Any) -> Mapping[str, Any]:
@@ -241,6 +244,15 @@ class ServerActivities:
         except JournalUnavailable as error:
             _refuse(request, str(error))
 
+    async def _was_rolled_back(self, operation: Operation) -> bool:
+        """Return whether a rollback that an operator wants again has succeeded before; end what is left of it."""
+        for generation in range(operation.generation):
+            async with _heartbeats({}):
+                entry = await self._agent.runner.settle(replace(operation, generation=generation))
+            if entry and entry.state == "finished" and entry.outcome and entry.outcome.success:
+                return True
+        return False
+
     def _context(
         self,
         request: StepRequest,
@@ -262,6 +274,7 @@ class ServerActivities:
             undo=self._agent.undo.keeper(operation.id),
             log=_log(request),
             output_limit=request.output_limit,
+            refuse_conflicts=request.refuse_conflicts,
             report=told.progress.update,
             leave_outputs=told.outputs.update,
             record_process=record_process,
@@ -305,7 +318,8 @@ def _operation(request: StepRequest, *, phase: str) -> Operation:
         step_index=request.step.index,
         step_name=request.step.name,
         phase=phase,
-        generation=request.generation,
+        generation=request.rollback_generation if phase == "rollback" else request.generation,
+        step_type=request.step.type,
     )
 
 

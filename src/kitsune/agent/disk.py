@@ -2,6 +2,7 @@
 
 import errno
 import os
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from kitsune.errors import StepFailed
 
 #: Bytes that are read or written at once: files are never held whole in memory.
 CHUNK = 1024 * 1024
+#: Bytes that must find room before anything is begun.
+PROBE = 64 * 1024
 #: Refusals that another execution would meet again.
 _LASTING = {
     errno.EACCES,
@@ -48,6 +51,17 @@ def sync_folder(folder: int | Path) -> None:
     except OSError as error:
         if error.errno != errno.EINVAL:  # some network file systems cannot sync a folder at all
             raise
+
+
+def prove_room(folder: Path) -> None:
+    """Prove that something can be written in a folder, by doing it.
+
+    Raises:
+        OSError: It cannot.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder, buffering=0) as probe:
+        write_all(probe.fileno(), bytes(PROBE))
 
 
 def refused(error: OSError, path: Path, *, doing: str, needed: int | None = None) -> StepFailed:

@@ -4,9 +4,10 @@ Temporal hands a step out at least once; a row here, committed before the step r
 """
 
 import asyncio
+import contextlib
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,30 +15,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
+from kitsune.agent.disk import PROBE, prove_room, refused
+from kitsune.agent.journal_schema import open_journal, open_to_look
 from kitsune.errors import JournalUnavailable
 from kitsune.models.results import StepOutcome
 
-_SCHEMA = """
-create table if not exists operations (
-    id text primary key,
-    phase text not null,
-    rollout_id text not null,
-    server_id text not null,
-    step text not null,
-    state text not null check (state in ('started', 'exited', 'finished')),
-    executions integer not null,
-    interruptions integer not null default 0,
-    deliveries integer not null default 1,
-    boot_id text,
-    pid integer,
-    pid_start integer,
-    started_at text not null,
-    ended_at text,
-    outcome text,
-    undone integer not null default 0
-) strict
-"""
-_VERSION = 1
 T = TypeVar("T")
 
 
@@ -49,6 +31,7 @@ class Operation:
         run_id: The rollout's first run id: two rollouts of one id differ here.
         phase: `execute` or `rollback`.
         generation: Grows only when an operator asks to run something again; never with a delivery.
+        step_type: For people who read the journal; no part of the id.
     """
 
     rollout_id: str
@@ -58,6 +41,7 @@ class Operation:
     step_name: str
     phase: str = "execute"
     generation: int = 0
+    step_type: str | None = None
 
     @property
     def id(self) -> str:
@@ -83,9 +67,17 @@ class Entry:
         executions: How often the handler was started.
         interruptions: How many of those ended without a record.
         boot_id, pid, pid_start: Which process of which boot ran the last execution.
+        run_id, step_index, step_type: None where a Kitsune of schema 1 wrote the row.
     """
 
     id: str
+    rollout_id: str
+    run_id: str | None
+    server_id: str
+    step: str
+    step_index: int | None
+    step_type: str | None
+    phase: str
     state: str
     executions: int
     interruptions: int
@@ -94,6 +86,7 @@ class Entry:
     pid: int | None
     pid_start: int | None
     started_at: datetime
+    ended_at: datetime | None
     outcome: StepOutcome | None
     undone: bool
 
@@ -104,8 +97,14 @@ class Journal:
     All work runs on one thread of its own, so the event loop never waits for the disk.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, *, records: Sequence[Path] = ()) -> None:
+        """Set up a journal; touches nothing yet.
+
+        Args:
+            path: The database.
+            records: Folders that must take records as well before a step may begin: undo records, output.
+        """
+        self._path, self._records = path, tuple(records)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
@@ -120,7 +119,13 @@ class Journal:
         Raises:
             JournalUnavailable: It cannot be recorded, so it must not happen.
         """
-        return await self._run(lambda db: _begin(db, operation, boot_id=boot_id))
+
+        def begin(db: sqlite3.Connection) -> Entry:
+            if operation.phase == "execute":  # an undo needs no record, and may make room
+                self._prove_room()
+            return _begin(db, operation, boot_id=boot_id)
+
+        return await self._run(begin)
 
     async def deliver(self, operation_id: str) -> None:
         """Count one more delivery of an operation that is on record."""
@@ -154,20 +159,35 @@ class Journal:
 
     async def list_started(self) -> list[Entry]:
         """Return the operations of which an execution has begun and not ended, as far as is recorded."""
-        return await self._run(_list_started)
+        return await self._run(lambda db: _list(db, "where state = 'started'"))
 
     async def check(self) -> None:
-        """Prove that the journal can be written.
+        """Prove that the journal, and the records beside it, can be written.
 
         Raises:
-            JournalUnavailable: It cannot, and why.
+            JournalUnavailable: They cannot, and why.
         """
-        await self._run(_prove_writable)
+
+        def check(db: sqlite3.Connection) -> None:
+            _prove_writable(db)
+            self._prove_room()
+
+        await self._run(check)
 
     async def close(self) -> None:
         """Close the database for good."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
         self._thread.shutdown(wait=True)
+
+    def _prove_room(self) -> None:
+        for folder in (self._path.parent, *self._records):
+            try:
+                prove_room(folder)
+            except OSError as error:
+                reason = refused(error, folder, doing="record in", needed=PROBE)
+                raise JournalUnavailable(
+                    f"{reason}; so nothing is done: free space or mend the disk"
+                ) from error
 
     def _close(self) -> None:
         if self._connection is not None:
@@ -180,7 +200,7 @@ class Journal:
     def _guarded(self, work: Callable[[sqlite3.Connection], T]) -> T:
         try:
             if self._connection is None:
-                self._connection = _open(self._path)
+                self._connection = open_journal(self._path)
                 self._file = _identity(self._path)
             elif _identity(self._path) != self._file:
                 raise OSError("it was removed or replaced while this local worker ran")  # noqa: TRY301 - told like every other
@@ -197,38 +217,46 @@ def _identity(path: Path) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.touch(mode=0o600)
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
-    connection.row_factory = sqlite3.Row
-    connection.execute("pragma journal_mode = wal")
-    connection.execute("pragma synchronous = full")
-    version = connection.execute("pragma user_version").fetchone()[0]
-    if version > _VERSION:
-        connection.close()
-        raise sqlite3.DatabaseError(
-            f"written by a newer Kitsune, schema {version}; upgrade this one"
-        )
-    if version == 0:
-        connection.execute(_SCHEMA)
-        connection.execute(f"pragma user_version = {_VERSION}")
-    return connection
-
-
 def _find(db: sqlite3.Connection, operation_id: str) -> Entry | None:
     row = db.execute("select * from operations where id = ?", (operation_id,)).fetchone()
     return None if row is None else _entry(row)
 
 
-def _list_started(db: sqlite3.Connection) -> list[Entry]:
-    return [_entry(row) for row in db.execute("select * from operations where state = 'started'")]
+def read_journal(path: Path, *, limit: int, rollout_id: str | None = None) -> list[Entry]:
+    """Return the operations that began last, newest first; changes nothing, and needs no local worker.
+
+    Raises:
+        JournalUnavailable: There is none, or it cannot be read.
+    """
+    only = "" if rollout_id is None else "where rollout_id = ?"
+    values = () if rollout_id is None else (rollout_id,)
+    try:
+        with contextlib.closing(open_to_look(path)) as db:
+            return _list(db, f"{only} order by started_at desc, rowid desc limit ?", *values, limit)
+    except FileNotFoundError as error:
+        raise JournalUnavailable(
+            f"there is no journal {str(path)!r}: no step ran yet with this state folder, or it is another one"
+        ) from error
+    except (sqlite3.Error, OSError) as error:
+        raise JournalUnavailable(f"the journal {str(path)!r} cannot be read ({error})") from error
+
+
+def _list(db: sqlite3.Connection, which: str, *values: Any) -> list[Entry]:
+    rows = db.execute(f"select * from operations {which}", values)  # noqa: S608 - `which` is a literal of this module
+    return [_entry(row) for row in rows]
 
 
 def _entry(row: sqlite3.Row) -> Entry:
-    outcome = StepOutcome.model_validate(json.loads(row["outcome"])) if row["outcome"] else None
+    known = dict(row)
     return Entry(
         id=row["id"],
+        rollout_id=row["rollout_id"],
+        run_id=known.get("run_id"),
+        server_id=row["server_id"],
+        step=row["step"],
+        step_index=known.get("step_index"),
+        step_type=known.get("step_type"),
+        phase=row["phase"],
         state=row["state"],
         executions=row["executions"],
         interruptions=row["interruptions"],
@@ -237,7 +265,8 @@ def _entry(row: sqlite3.Row) -> Entry:
         pid=row["pid"],
         pid_start=row["pid_start"],
         started_at=datetime.fromisoformat(row["started_at"]),
-        outcome=outcome,
+        ended_at=datetime.fromisoformat(row["ended_at"]) if row["ended_at"] else None,
+        outcome=StepOutcome.model_validate(json.loads(row["outcome"])) if row["outcome"] else None,
         undone=bool(row["undone"]),
     )
 
@@ -246,8 +275,9 @@ def _begin(db: sqlite3.Connection, operation: Operation, *, boot_id: str) -> Ent
     now = datetime.now(UTC).isoformat()
     db.execute(
         """
-        insert into operations (id, phase, rollout_id, server_id, step, state, executions, boot_id, started_at)
-        values (?, ?, ?, ?, ?, 'started', 1, ?, ?)
+        insert into operations (id, phase, rollout_id, run_id, server_id, step, step_index, step_type,
+            state, executions, boot_id, started_at)
+        values (?, ?, ?, ?, ?, ?, ?, ?, 'started', 1, ?, ?)
         on conflict (id) do update set
             state = 'started', executions = executions + 1, boot_id = excluded.boot_id,
             pid = null, pid_start = null, ended_at = null
@@ -256,8 +286,11 @@ def _begin(db: sqlite3.Connection, operation: Operation, *, boot_id: str) -> Ent
             operation.id,
             operation.phase,
             operation.rollout_id,
+            operation.run_id,
             operation.server_id,
             operation.step_name,
+            operation.step_index,
+            operation.step_type,
             boot_id,
             now,
         ),

@@ -18,6 +18,7 @@ from kitsune.errors import (
     BadQuery,
     Conflict,
     EmbeddedServerError,
+    JournalUnavailable,
     KitsuneError,
     NotFound,
     PlanRefused,
@@ -63,6 +64,11 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
         "Run the orchestration worker.",
     ),
     "local-worker": ("kitsune.cli.workers", "local_worker", "Run the local worker of a server."),
+    "agent": (
+        "kitsune.cli.agent",
+        "agent",
+        "Look at what a local worker has done on this server, and clean up.",
+    ),
     "version": ("kitsune.cli.version", "version", "Print versions."),
 }
 
@@ -72,6 +78,7 @@ _EXIT_OF_ERROR: Mapping[type[KitsuneError], Exit] = {
     Conflict: Exit.CONFLICT,
     StateFolderTaken: Exit.CONFLICT,
     StateFolderUnusable: Exit.USAGE,
+    JournalUnavailable: Exit.USAGE,
     BadQuery: Exit.USAGE,
     EmbeddedServerError: Exit.UNAVAILABLE,
     ServerUnavailable: Exit.UNAVAILABLE,

@@ -6,11 +6,13 @@ import os
 import signal
 import socket
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from kitsune.cli.ages import age_option, asked_retention
 from kitsune.cli.connection_options import connection_options
 from kitsune.cli.exits import Exit
 from kitsune.models.plan import check_server_id
@@ -82,9 +84,19 @@ def orchestration_worker(
     required=True,
     help="The server's id in plans: letters, digits, '.', '_', '-', at most 200.",
 )
+@click.option(
+    "--undo-retention",
+    metavar="AGE",
+    callback=age_option,
+    help="How long journal, undo records and output stay after an operation has ended; or KITSUNE_UNDO_RETENTION. Default: 30d.",
+)
 @_worker_options
 def local_worker(
-    connection: "ConnectionOptions", server_id: str, log_format: Any, ready_file: Path | None
+    connection: "ConnectionOptions",
+    server_id: str,
+    undo_retention: timedelta | None,
+    log_format: Any,
+    ready_file: Path | None,
 ) -> Exit:
     """Run the local worker of a server: it runs the steps of plans there.
 
@@ -97,6 +109,7 @@ def local_worker(
     kitsune local-worker --server-id web-1 --address temporal.example:7233
     """  # noqa: D301 - click wants the character, not the letters
     from kitsune.activities.server import Agent
+    from kitsune.agent.retention import keep_tidy
     from kitsune.agent.state import hold_state_folder, state_folder
     from kitsune.handlers.registry import load_handlers
     from kitsune.workers.duplicates import (
@@ -114,6 +127,7 @@ def local_worker(
         check_server_id(server_id)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--server-id") from error
+    retention = asked_retention(undo_retention)
     configure_logs(log_format)
     registry = load_handlers()
     with hold_state_folder(state_folder(server_id, os.environ)) as state:
@@ -132,7 +146,10 @@ def local_worker(
                 )
 
             await agent.runner.end_leftovers()
+            tidying = asyncio.create_task(keep_tidy(state, retention))
             other = await serve_alone(DuplicateWatch(client, server_id), serve, stop=stop)
+            tidying.cancel()
+            await asyncio.wait({tidying})
             await agent.journal.close()
             if other is None:
                 return Exit.OK

@@ -74,6 +74,7 @@ class StepContext:
         report: Shows live progress (a small JSON mapping, such as the last line of output).
         leave_outputs: Takes the outputs of a step that is being ended by a timeout or an abort, before the
             handler lets the cancellation go on; anything else returns its outputs.
+        refuse_conflicts: For `rollback`: what is not as the step left it is to be kept, and the rollback to fail.
         record_process: Journals the process id of something that must not run twice, once it is started.
     """
 
@@ -87,6 +88,7 @@ class StepContext:
     undo: UndoKeeper
     log: "logging.LoggerAdapter[logging.Logger]"
     output_limit: int = OUTPUT_LIMIT
+    refuse_conflicts: bool = False
     report: Callable[[Mapping[str, Any]], None] = field(default=lambda _details: None)
     leave_outputs: Callable[[Mapping[str, Any]], None] = field(default=lambda _outputs: None)
     record_process: Callable[[int], Awaitable[None]] = field(default=_forget_process)

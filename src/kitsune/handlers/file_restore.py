@@ -18,6 +18,7 @@ from kitsune.agent.threads import Stop
 from kitsune.agent.traits import FileTraits
 from kitsune.agent.undo import UndoRecord
 from kitsune.handlers.base import StepContext
+from kitsune.handlers.file_conflicts import check_unchanged
 
 
 def restore_file(undo: UndoRecord, ctx: StepContext, stop: Stop) -> None:
@@ -26,13 +27,13 @@ def restore_file(undo: UndoRecord, ctx: StepContext, stop: Stop) -> None:
     Done twice, it changes nothing the second time.
 
     Raises:
-        StepFailed: Something else than a file is there now, or the disk refused.
+        StepFailed: Something else than a file is there now, the disk refused, or conflicts are to be refused and
+            somebody else has changed the file.
     """
     path = Path(undo.facts["path"])
     created = [Path(folder) for folder in undo.facts["createdFolders"]]
     try:
         with open_folder(path.parent) as folder:
-            remove_file(folder, undo.facts["temporary"])
             _restore_in(folder, path, undo, ctx, stop)
     except FileNotFoundError as error:
         if undo.facts["old"] is not None:
@@ -45,6 +46,9 @@ def restore_file(undo: UndoRecord, ctx: StepContext, stop: Stop) -> None:
 
 def _restore_in(folder: int, path: Path, undo: UndoRecord, ctx: StepContext, stop: Stop) -> None:
     with open_regular(folder, path) as now:
+        if ctx.refuse_conflicts:
+            check_unchanged(now, undo)
+        remove_file(folder, undo.facts["temporary"])
         if undo.facts["old"] is None or undo.blob is None:
             if now is not None:
                 _warn_of_other_hands(now, undo, ctx)

@@ -122,6 +122,7 @@ class _Writing:
             "old": None if old is None else FileTraits.of(old).facts(),
             "oldBytes": 0 if old is None else os.fstat(old.fileno()).st_size,
             "newSha256": hashlib.sha256(self._content).hexdigest(),
+            "new": self._written(old),
         }
         record = self._undo.keep_now(facts, blob=old, stop=self._stop)
         if record.facts["path"] != str(self._path):
@@ -142,6 +143,15 @@ class _Writing:
             uid=kept.uid if self._owner is None else self._owner,
             gid=kept.gid if self._group is None else self._group,
         )
+
+    def _written(self, old: FileIO | None) -> dict[str, int | None]:
+        """Return what a rollback will find, unless somebody else changes it; None for what is not known yet."""
+        traits = self._traits(old)
+        return {
+            "mode": traits.mode,
+            "uid": os.geteuid() if traits.uid is None else traits.uid,
+            "gid": traits.gid,
+        }
 
     def _write(self, folder: int, old: FileIO | None) -> None:
         links = 1 if old is None else os.fstat(old.fileno()).st_nlink

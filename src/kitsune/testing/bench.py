@@ -5,6 +5,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Awaitable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -97,11 +98,14 @@ class HandlerBench:
         travelled: dict[str, Any] = json.loads(json.dumps(dict(outputs), allow_nan=False))
         return travelled
 
-    async def rollback(self, *, timeout: float | str | timedelta = 60) -> None:
+    async def rollback(
+        self, *, timeout: float | str | timedelta = 60, refuse_conflicts: bool = False
+    ) -> None:
         """Roll back what was executed last, with the undo record that it kept.
 
         Args:
             timeout: As in `execute`.
+            refuse_conflicts: Like `kitsune rollback` without `--force`.
 
         Raises:
             StepFailed: It could not be undone, took too long, or its undo record is damaged.
@@ -111,6 +115,7 @@ class HandlerBench:
             raise RuntimeError("nothing was executed on this bench: there is nothing to roll back")
         self._rollbacks += 1
         context = self._context("rollback", attempt=self._rollbacks, timeout=timeout)
+        context = replace(context, refuse_conflicts=refuse_conflicts)
         await _within(context, self._handler.rollback(self._params, self.undo, context))
 
     def _check(self, params: Mapping[str, Any]) -> BaseModel:
