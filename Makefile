@@ -12,6 +12,7 @@ SHELL := /bin/sh
 PYTHON ?=
 VENV ?= .venv
 PYTEST_ARGS ?=
+SOAK_ARGS ?=
 
 BIN := $(VENV)/bin
 PY := $(BIN)/python
@@ -25,7 +26,7 @@ UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --g
 
 .PHONY: help
 help: ## Show this list.
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-12s%s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{ printf "%-12s%s\n", $$1, $$2 }'
 
 .PHONY: setup
 setup: $(STAMP) ## Make the environment in .venv (every other target does it when needed).
@@ -44,6 +45,14 @@ demo: $(STAMP) ## See a rollout succeed, then one fail and be undone, on this ma
 test: $(STAMP) ## Run every test that needs nothing but this machine; PYTEST_ARGS go to pytest.
 	@$(PY) -m coverage erase
 	@$(PY) -m pytest --cov --cov-report=term $(PYTEST_ARGS)
+
+.PHONY: test-long
+test-long: $(STAMP) ## Throw random faults at real processes for minutes; PYTEST_ARGS='--seed 7' repeats.
+	@$(PY) -m pytest tests/faults -m long -rP $(PYTEST_ARGS)
+
+.PHONY: soak
+soak: $(STAMP) ## Random faults, then memory, descriptors and threads; SOAK_ARGS='--minutes 5 --seed 1 --agents 6'.
+	@PYTHONPATH=tests $(PY) -m faults.soak $(SOAK_ARGS)
 
 .PHONY: check
 check: $(STAMP) ## Check format, lint, types, import layers, YAML and that docs/reference is up to date.

@@ -63,7 +63,7 @@ def test_a_step_that_ends_while_temporal_is_away_is_not_run_again(own_world, rec
     check_invariants(world, handle)
 
 
-def test_ten_operators_who_start_the_same_get_one_rollout(world, record_recovery):
+def test_operators_who_start_the_same_get_one_rollout(world, record_recovery):
     a = world.add("d3")
     plan = world.plan_file([a], [world.step("one", "sleep 1")])
     rollout = f"{world.prefix}-same"

@@ -88,9 +88,9 @@ def test_an_abort_behind_a_partition_starts_nothing_after_it(world, record_recov
 
 
 def test_a_batch_of_which_nobody_answers_halts_the_rollout(world, record_recovery):
-    here, *away = world.add("n7a", "n7b", "n7c", network=True)
+    here, *away = world.add("n7a", "n7b", "n7c")
     for server in away:
-        server.cut()
+        server.end()
     keys = {
         "rolloutStrategy": {"type": "Rolling", "batchSize": 2, "maxFailures": -1},
         "unreachable": {"policy": "skip", "timeout": "3s"},
@@ -98,8 +98,6 @@ def test_a_batch_of_which_nobody_answers_halts_the_rollout(world, record_recover
     with record_recovery("N7", expected="it stops; the next batch is not begun") as seen:
         handle, result = world.run([*away, here], [world.step("one")], **keys)
         seen(f"{result.status}: {result.reason}")
-    for server in away:
-        server.mend()
     assert result.status == "stopped"
     assert not world.ledger(handle.id)
     check_invariants(world, handle)

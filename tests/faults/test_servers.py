@@ -87,7 +87,7 @@ def test_an_abort_ends_the_whole_tree_and_starts_nothing_more(world, record_reco
     check_invariants(world, handle, abort_at=acknowledged)
 
 
-def test_what_ten_operators_would_type_meets_an_end_of_input(world, record_recovery):
+def test_a_script_that_asks_meets_an_end_of_input(world, record_recovery):
     a = world.add("s5")
     body = "if read -r answer; then exit 3; fi; if tty; then exit 4; fi; echo asked nobody"
     with record_recovery("S5", expected="stdin is empty, there is no terminal") as seen:

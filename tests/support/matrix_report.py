@@ -12,6 +12,7 @@ OUTCOMES = pytest.StashKey[dict]()
 
 def pytest_addoption(parser):
     parser.addoption("--matrix-report", metavar="FILE", help="write the fault matrix as JSON to FILE")
+    parser.addoption("--seed", type=int, metavar="N", help="seed of the random faults")
 
 
 def pytest_configure(config):
@@ -58,9 +59,11 @@ def pytest_terminal_summary(terminalreporter, config):
         return
     told = list(rows(config.stash[OUTCOMES], config.stash[RECOVERIES]))
     terminalreporter.section("fault matrix")
-    for row in told:
+    shown = [row for row in told if row["state"] != "not run" or row["why"]]
+    for row in shown:
         times = ", ".join(f"{entry['seconds']} s" for entry in row["recoveries"])
         note = times or row["why"]
         terminalreporter.line(f"{row['row']:<4}{row['state']:<11}{row['fault']:<62.62}{note}")
+    terminalreporter.line(f"{len(told) - len(shown)} more rows: none of their tests was selected")
     if target:
         Path(target).write_text(json.dumps(told, indent=1) + "\n")
