@@ -14,6 +14,7 @@ VENV ?= .venv
 PYTEST_ARGS ?=
 # Test processes beside each other: most tests wait for real servers, so a few more than there are processors.
 JOBS ?= 3
+SOAK_ARGS ?=
 
 BIN := $(VENV)/bin
 PY := $(BIN)/python
@@ -46,6 +47,14 @@ demo: $(STAMP) ## See a rollout succeed, then one fail and be undone, on this ma
 test: $(STAMP) ## Run every test that needs nothing but this machine; PYTEST_ARGS go to pytest.
 	@$(PY) -m coverage erase
 	@$(PY) -m pytest -n $(JOBS) --cov --cov-report=term $(PYTEST_ARGS)
+
+.PHONY: test-long
+test-long: $(STAMP) ## Throw random faults at real processes for minutes; PYTEST_ARGS='--seed 7' repeats.
+	@$(PY) -m pytest tests/faults -m long -rP $(PYTEST_ARGS)
+
+.PHONY: soak
+soak: $(STAMP) ## Random faults, then memory, descriptors and threads; SOAK_ARGS='--minutes 5 --seed 1 --agents 6'.
+	@PYTHONPATH=tests $(PY) -m faults.soak $(SOAK_ARGS)
 
 .PHONY: check
 check: $(STAMP) ## Check format, lint, types, import layers, YAML and that docs/reference is up to date.

@@ -6,6 +6,8 @@ import pytest
 
 from kitsune.embedded.server import EmbeddedServer
 
+pytest_plugins = ["support.matrix_report"]
+
 
 @pytest.fixture(scope="session")
 def temporal_server():

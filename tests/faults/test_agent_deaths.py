@@ -1,0 +1,174 @@
+"""An agent dies, with and without its scripts, and comes back, with and without its host."""
+
+import os
+import signal
+import sqlite3
+import threading
+
+import pytest
+
+from faults.harness import needs_root, until
+from faults.oracle import check_invariants, journal_of
+
+pytestmark = [pytest.mark.faults, pytest.mark.e2e, pytest.mark.timeout(180)]
+
+
+def test_a_script_goes_on_without_its_agent_and_is_found_again(world, record_recovery):
+    a = world.add("a1")
+    path, waits = world.hold()
+    steps = [world.step("one", f"echo before\n{waits}\necho after"), world.step("two")]
+    handle = world.start([a], steps, heartbeatTimeout=4)
+    world.await_note(handle, "START")
+    a.kill()
+    threading.Event().wait(1)
+    assert world.processes_of(handle.id), "the script went with its agent"
+    with record_recovery("A1", expected="re-attached: one START, the whole output") as seen:
+        a.start().await_ready()
+        path.touch()
+        result = world.end_of(handle)
+        step = result.results[0].steps_executed[0]
+        seen(f"{result.status}, {step.deliveries} deliveries, {step.executions} execution")
+    assert result.success
+    assert step.executions == 1
+    assert step.outputs["stdout"]["text"] == "before\nafter\n"
+    check_invariants(world, handle)
+
+
+def test_what_ended_while_the_agent_was_dead_is_told_by_the_next_one(world, record_recovery):
+    a = world.add("a2")
+    path, waits = world.hold()
+    steps = [world.step("one", f"{waits}\necho done"), world.step("two")]
+    handle = world.start([a], steps, heartbeatTimeout=4)
+    world.await_note(handle, "START")
+    a.kill()
+    path.touch()
+    world.await_note(handle, "END")
+    until(lambda: not world.processes_of(handle.id), "the script and its shim have ended")
+    with record_recovery("A2", expected="the record is told once; nothing runs again") as seen:
+        a.start()
+        result = world.end_of(handle)
+        seen(f"{result.status}, {result.results[0].steps_executed[0].executions} execution")
+    assert result.success
+    assert result.results[0].steps_executed[0].outputs["stdout"]["text"] == "done\n"
+    check_invariants(world, handle)
+
+
+def kill_all(world, server, handle):
+    """End the agent and all that it started, as a kernel short of memory would."""
+    server.kill()
+    row = next(row for row in journal_of(server, handle.id) if row["state"] == "started")
+    for pid in {row["pid"], *world.processes_of(handle.id)} - {None}:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    until(lambda: not world.processes_of(handle.id), "all of it is dead")
+
+
+@pytest.mark.parametrize("attempts", [1, 2])
+def test_agent_and_script_killed_is_an_interruption(world, record_recovery, attempts):
+    a = world.add(f"a3x{attempts}")
+    path, waits = world.hold()
+    policy = {"maximumAttempts": attempts}
+    handle = world.start([a], [world.step("one", waits, retryPolicy=policy)], heartbeatTimeout=4)
+    world.await_note(handle, "START")
+    kill_all(world, a, handle)
+    path.touch()
+    expected = "fails as interrupted" if attempts == 1 else "runs again: executions are left"
+    with record_recovery("A3", expected=expected) as seen:
+        a.start()
+        result = world.end_of(handle)
+        step = result.results[0].steps_executed[0]
+        seen(f"{step.status}, {step.executions} executions")
+    assert (step.status, step.executions) == (
+        ("interrupted", 1) if attempts == 1 else ("succeeded", 2)
+    )
+    check_invariants(world, handle)
+
+
+@needs_root
+def test_a_host_that_restarts_in_the_middle_is_named_as_the_cause(world, record_recovery):
+    a = world.add("a5", boot=True)
+    handle = world.start([a], [world.step("one", "sleep 60")], heartbeatTimeout=4)
+    world.await_note(handle, "START")
+    a.kill()  # its namespace ends with it, as a host does
+    until(lambda: not world.processes_of(handle.id), "the host is down")
+    a.isolation.set_boot("00000000-0000-4000-8000-000000000002")
+    with record_recovery("A5", expected="interrupted: the host restarted") as seen:
+        a.start()
+        result = world.end_of(handle)
+        seen(result.results[0].error)
+    assert result.results[0].steps_executed[0].status == "interrupted"
+    assert "the host restarted" in result.results[0].error
+    check_invariants(world, handle)
+
+
+@needs_root
+def test_a_script_that_asks_for_a_reboot_runs_again_after_it(world, record_recovery):
+    a = world.add("a5b", boot=True)
+    # `reboot` on this host leaves a mark, and the test does the rest.
+    mark = world.folder / "please-reboot"
+    a.env["KITSUNE_REBOOT_COMMAND"] = f"touch {mark}"
+    body = 'echo "reboots: ${KITSUNE_REBOOTS:-0}"; [ "${KITSUNE_REBOOTS:-0}" -gt 0 ] || exit 194'
+    a.end()
+    a.start().await_ready()
+    steps = [world.step("one", body), world.step("two")]
+    handle = world.start([a], steps, heartbeatTimeout=4)
+    until(mark.exists, "the reboot command was run")
+    a.kill()
+    a.isolation.set_boot("00000000-0000-4000-8000-000000000003")
+    with record_recovery("A5", expected="exit code 194: the script goes on after the boot") as seen:
+        a.start()
+        result = world.end_of(handle)
+        seen(f"{result.status}, {result.results[0].steps_executed[0].executions} execution")
+    assert result.success
+    assert "reboots: 1" in result.results[0].steps_executed[0].outputs["stdout"]["text"]
+
+
+def test_an_agent_that_is_upgraded_in_the_middle_lets_the_script_go_on(world, record_recovery):
+    a = world.add("a6")
+    path, waits = world.hold()
+    handle = world.start([a], [world.step("one", waits), world.step("two")])
+    world.await_note(handle, "START")
+    a.end()  # SIGTERM, as systemd does
+    assert world.processes_of(handle.id), "the script went with its agent"
+    with record_recovery("A6", expected="the next process attaches; one START") as seen:
+        a.start().await_ready()
+        path.touch()
+        result = world.end_of(handle)
+        seen(f"{result.status}, {result.results[0].steps_executed[0].executions} execution")
+    assert result.success
+    check_invariants(world, handle)
+
+
+def test_a_script_of_a_rollout_that_is_closed_is_ended_by_the_next_agent(world, record_recovery):
+    a = world.add("orphan")
+    handle = world.start(
+        [a],
+        [world.step("one", "sleep 120")],
+        heartbeatTimeout=4,
+        unreachable={"policy": "fail", "timeout": "3s"},
+    )
+    world.await_note(handle, "START")
+    a.kill()
+    result = world.end_of(handle)
+    assert result.results[0].status == "unknown"
+    assert world.processes_of(handle.id)
+    with record_recovery("A4", expected="the agent ends what no rollout waits for") as seen:
+        a.start()
+        until(lambda: not world.processes_of(handle.id), "the orphan has ended")
+        until(lambda: journal_of(a, handle.id)[0]["state"] != "started", "it is on record")
+        seen(journal_of(a, handle.id)[0]["state"])
+    check_invariants(world, handle, may_be_unknown=[a])
+
+
+def test_the_journal_is_whole_after_a_kill(world):
+    a = world.add("whole")
+    handle = world.start([a], [world.step("one", "sleep 1")], heartbeatTimeout=4)
+    world.await_note(handle, "START")
+    a.kill()
+    with sqlite3.connect(a.state / "journal.sqlite") as database:
+        assert database.execute("pragma integrity_check").fetchone() == ("ok",)
+    database.close()
+    a.start()
+    world.end_of(handle)
