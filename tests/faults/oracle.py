@@ -57,9 +57,7 @@ class Evidence:
     may_be_unknown: set[str] = field(default_factory=set)
 
 
-def check_invariants(
-    world, rollout, *, trees=None, abort_at=None, may_be_unknown=(), secrets=()
-):
+def check_invariants(world, rollout, *, trees=None, abort_at=None, may_be_unknown=(), secrets=()):
     """Assert that every invariant holds of a rollout that has ended.
 
     Args:
@@ -81,11 +79,7 @@ def judge(evidence):
     """Return what is broken, one sentence each, beginning with the invariant's number."""
     if evidence.result is None:
         return ["I1 no silent loss: the rollout has no result"]
-    return [
-        f"{title}: {fault}"
-        for title, look in _INVARIANTS.items()
-        for fault in look(evidence)
-    ]
+    return [f"{title}: {fault}" for title, look in _INVARIANTS.items() for fault in look(evidence)]
 
 
 def _no_silent_loss(seen):
@@ -158,9 +152,7 @@ def _bounded_blast_radius(seen):
     if window is None:
         return
     marks = sorted(
-        mark
-        for notes in touched.values()
-        for mark in ((notes[0].at, 1), (notes[-1].at, -1))
+        mark for notes in touched.values() for mark in ((notes[0].at, 1), (notes[-1].at, -1))
     )
     at_once = most = 0
     for _, change in marks:
@@ -229,9 +221,7 @@ def _stop_means_stop(seen):
 
 
 def _honest_history(seen):
-    known = {
-        row["id"]: row for rows in seen.journal.values() if rows is not None for row in rows
-    }
+    known = {row["id"]: row for rows in seen.journal.values() if rows is not None for row in rows}
     for note in seen.notes:
         if seen.journal.get(note.server_id) is None or note.kind not in ("START", "UNDO"):
             continue

@@ -81,7 +81,9 @@ def test_an_abort_ends_the_whole_tree_and_starts_nothing_more(world, record_reco
         seen(f"{result.status}, {result.counts}")
     assert result.status == "aborted"
     assert sorted(server.status for server in result.results) == [
-        "cancelled", "cancelled", "notStarted",
+        "cancelled",
+        "cancelled",
+        "notStarted",
     ]
     assert not sleepers("300", "301", "302.5", "303")
     check_invariants(world, handle, abort_at=acknowledged)
@@ -99,7 +101,9 @@ def test_a_script_that_asks_meets_an_end_of_input(world, record_recovery):
 
 def test_a_silent_script_outlives_its_heartbeat_timeout(world, record_recovery):
     a = world.add("s1")
-    with record_recovery("S1", expected="alive by the agent's heartbeat, not by its output") as seen:
+    with record_recovery(
+        "S1", expected="alive by the agent's heartbeat, not by its output"
+    ) as seen:
         handle, result = world.run([a], [world.step("one", "sleep 6")], heartbeatTimeout=3)
         seen(f"{result.status}, {result.results[0].steps_executed[0].deliveries} delivery")
     assert result.success

@@ -93,7 +93,9 @@ def _batches(preview: Preview, *, signs: Glyphs, show_all: bool) -> Iterator[Tex
 
 def _batch(batch: BatchPreview, *, signs: Glyphs, show_all: bool) -> list[Cell]:
     wait = format_duration(timedelta(seconds=batch.wait_after_seconds))
-    then = f"wait {wait}" if batch.wait_after_seconds else ""
+    waits = [f"wait {wait}"] if batch.wait_after_seconds else []
+    waits += [f"approve {batch.gate}"] if batch.gate else []
+    then = ", ".join(waits)
     names = list(batch.servers)
     if not show_all and len(names) > _SERVERS_SHOWN:
         servers = f"{', '.join(names[:3])} {signs.ellipsis} {names[-1]}"
@@ -107,7 +109,42 @@ def _rules(preview: Preview) -> Iterator[Text]:
     yield _rule("stop", f"{preview.limit_text}; then {_ON_STOP[preview.on_stop]}")
     if any(batch.canary for batch in preview.batches):
         yield _rule("canary", "one failure there stops the rollout, whatever maxFailures says")
-    yield _rule("undo", _ROLLBACK[preview.rollback])
+    if any(batch.gate for batch in preview.batches):
+        timeout = preview.approval_timeout
+        end = f"{format_duration(timeout)}, then the rollout stops" if timeout else "for ever"
+        yield _rule("gates", f"each waits for a person, {end}")
+    yield from _deadlines(preview)
+    if preview.on_failure == "ask":
+        yield _rule("asks", "a server that fails is held until a person says what becomes of it")
+    yield _rule("away", _away(preview))
+    if preview.rollback_of:
+        yield _rule("undo", f"this undoes {preview.rollback_of}, newest servers first")
+    else:
+        yield _rule("undo", _ROLLBACK[preview.rollback])
+
+
+def _deadlines(preview: Preview) -> Iterator[Text]:
+    limits = []
+    if preview.deadline is not None:
+        limits.append(f"after {format_duration(preview.deadline)}")
+    if preview.progress_deadline is not None:
+        limits.append(f"when no server ends for {format_duration(preview.progress_deadline)}")
+    if limits:
+        yield _rule("time", f"it stops {' or '.join(limits)}; pauses do not count")
+
+
+def _away(preview: Preview) -> str:
+    """Return what happens with servers that do not answer."""
+    patience = preview.unreachable_timeout
+    long = f"for {format_duration(patience)}" if patience is not None else "for ever"
+    what = {
+        "fail": f"a server that is silent {long} has failed",
+        "skip": "a server that is silent is left out",
+        "wait": f"a server that is silent is waited for, {long}",
+    }[preview.unreachable]
+    allowed = preview.unreachable_allowed
+    limit = "" if allowed is None else f"; at most {allowed}, apart from failures"
+    return f"{what}{limit}"
 
 
 def _rule(name: str, sentence: str) -> Text:

@@ -125,6 +125,32 @@ def test_the_schema_is_json_on_stdout(kitsune):
     assert json.loads(out)["title"] == "Kitsune plan"
 
 
+def test_a_preview_shows_gates_deadlines_holds_and_patience_in_words(kitsune, write):
+    plan = (
+        f"name: web\nservers: {fleet(4)}\n"
+        "steps:\n"
+        "  - {name: say, type: echo, params: {message: x}}\n"
+        "rolloutStrategy: {type: Canary, batchSize: 2, approval: everyBatch, approvalTimeout: 2h,"
+        " progressDeadline: 30m, onFailure: ask, batchDelaySeconds: 10}\n"
+        "deadline: 8h\n"
+        "unreachable: {policy: wait, maxUnreachable: 1}\n"
+    )
+    code, out, _ = kitsune("preview", write(plan))
+    assert code == Exit.OK
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert lines[3:6] == [
+        "1 1 wait 10s, approve canary web-1 (canary)",
+        "2 2 wait 10s, approve batch-2 web-2, web-3",
+        "3 1 - web-4",
+    ]
+    assert "gates each waits for a person, 2h, then the rollout stops" in lines
+    assert "time it stops after 8h or when no server ends for 30m; pauses do not count" in lines
+    assert "asks a server that fails is held until a person says what becomes of it" in lines
+    assert (
+        "away a server that is silent is waited for, for ever; at most 1, apart from failures"
+    ) in lines
+
+
 def test_a_preview_shows_batches_limits_and_steps(kitsune, write):
     plan = (
         f"name: web\nservers: {fleet(37)}\n"
@@ -148,6 +174,7 @@ def test_a_preview_shows_batches_limits_and_steps(kitsune, write):
         "\n"
         "  stop  10% of 37 servers: stops at the 4th failure; then servers in flight finish\n"
         "canary  one failure there stops the rollout, whatever maxFailures says\n"
+        "  away  a server that is silent for 1m has failed\n"
         "  undo  a server that fails undoes its own steps\n"
         "\n"
         "step  name    type    timeout  executions  undo\n"
