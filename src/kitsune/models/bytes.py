@@ -16,7 +16,8 @@ def parse_bytes(text: str) -> int:
     written = _WRITTEN.fullmatch(text.strip())
     if written is None:
         raise ValueError(f"not a size: {text!r} (write 512MiB, 1GiB or a number of bytes)")
-    return int(written[1]) * _STEP ** _UNITS.index(written[2] or "B")
+    size: int = int(written[1]) * _STEP ** _UNITS.index(written[2] or "B")
+    return size
 
 
 def format_bytes(count: int) -> str:
