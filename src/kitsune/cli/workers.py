@@ -105,6 +105,7 @@ def local_worker(
     SERVER_ID=web-1 kitsune local-worker
     kitsune local-worker --server-id web-1 --address temporal.example:7233
     """  # noqa: D301 - click wants the character, not the letters
+    from kitsune.activities.orphans import end_orphans
     from kitsune.activities.server import Agent
     from kitsune.agent.retention import keep_tidy
     from kitsune.agent.state import hold_state_folder, state_folder
@@ -124,8 +125,13 @@ def local_worker(
         agent = Agent.at(state, server_id=server_id, registry=registry)
 
         async def work(client: "Client", stop: asyncio.Event) -> None:
-            await agent.runner.end_leftovers()
-            tidying = asyncio.create_task(keep_tidy(state, retention))
+            await agent.runner.end_leftovers(
+                surviving={handler.type for handler in registry if handler.survives}
+            )
+            beside = {
+                asyncio.create_task(keep_tidy(state, retention)),
+                asyncio.create_task(end_orphans(client, agent)),
+            }
             await keep_working(
                 lambda: make_local_worker(client, agent),
                 client=client,
@@ -133,8 +139,9 @@ def local_worker(
                 doing=f"serving {server_id} (state in {state})",
                 ready_file=ready_file,
             )
-            tidying.cancel()
-            await asyncio.wait({tidying})
+            for task in beside:
+                task.cancel()
+            await asyncio.wait(beside)
             await agent.journal.close()
 
         return _run_worker(connection, work, identity=f"{server_id}@{socket.gethostname()}")
