@@ -6,6 +6,7 @@ KitsuneError
 ├── PlanUnreadable         a plan file cannot be read at all
 ├── HandlerUnusable        a step handler is installed, but cannot be used
 ├── StepFailed             a step handler says: this failed
+├── NothingLeft           of an interrupted execution nothing is left to resume
 ├── JournalUnavailable     the agent cannot record what it does, so it does nothing
 ├── StateFolderTaken       another local worker holds this state folder
 ├── StateFolderUnusable    the folder cannot hold a local worker's state
@@ -67,6 +68,10 @@ class StepFailed(KitsuneError):
         super().__init__(message)
         self.permanent = permanent
         self.outputs = dict(outputs or {})
+
+
+class NothingLeft(KitsuneError):
+    """Of an interrupted execution nothing is left to resume: how far it came is not known."""
 
 
 class JournalUnavailable(KitsuneError):

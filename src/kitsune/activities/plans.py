@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from datetime import timedelta
+from typing import Any
 
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryRequest
@@ -38,19 +39,28 @@ class PlanReader:
         return self._kept[reference]
 
     async def _read(self, reference: PlanReference) -> Plan:
-        answer = await self._client.workflow_service.get_workflow_execution_history(
-            GetWorkflowExecutionHistoryRequest(
-                namespace=self._client.namespace,
-                execution=WorkflowExecution(
-                    workflow_id=reference.workflow_id, run_id=reference.run_id
-                ),
-                maximum_page_size=1,
-            ),
-            retry=True,
-            timeout=_CALL,
+        arguments = await first_arguments(
+            self._client, reference.workflow_id, run_id=reference.run_id
         )
-        started = answer.history.events[0].workflow_execution_started_event_attributes
-        arguments = await self._client.data_converter.decode(started.input.payloads)
         if not arguments:
             raise ValueError("the rollout was started with nothing")
         return Plan.model_validate(arguments[0])
+
+
+async def first_arguments(client: Client, workflow_id: str, *, run_id: str) -> list[Any]:
+    """Return what a workflow was started with, from its first event.
+
+    Raises:
+        RPCError: Temporal does not answer, or has dropped that history.
+    """
+    answer = await client.workflow_service.get_workflow_execution_history(
+        GetWorkflowExecutionHistoryRequest(
+            namespace=client.namespace,
+            execution=WorkflowExecution(workflow_id=workflow_id, run_id=run_id),
+            maximum_page_size=1,
+        ),
+        retry=True,
+        timeout=_CALL,
+    )
+    started = answer.history.events[0].workflow_execution_started_event_attributes
+    return await client.data_converter.decode(started.input.payloads)

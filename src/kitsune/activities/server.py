@@ -20,9 +20,9 @@ from kitsune import names
 from kitsune.activities.plans import PlanReader
 from kitsune.agent.journal import Entry, Journal, Operation
 from kitsune.agent.operations import OperationRunner, Verdict, Work
-from kitsune.agent.undo import UndoStore
+from kitsune.agent.undo import UndoRecord, UndoStore
 from kitsune.errors import HandlerUnusable, JournalUnavailable, StepFailed
-from kitsune.handlers.base import StepContext, StepHandler, shown_params
+from kitsune.handlers.base import RecordedProcess, StepContext, StepHandler, shown_params
 from kitsune.handlers.registry import HandlerRegistry
 from kitsune.handlers.validation import check_params
 from kitsune.models.problems import Problem
@@ -123,7 +123,12 @@ class ServerActivities:
             context = self._context(request, operation, attempt, record_process, told)
             return await handler.execute(params, context)
 
-        work = _work(handler, request.step, execute, told)
+        async def resume(entry: Entry, record_process: Any) -> Mapping[str, Any]:
+            _log(request).info("execution %d goes on", entry.executions)
+            context = self._context(request, operation, entry.executions, record_process, told)
+            return await handler.resume(params, _resumed(context, entry))
+
+        work = _work(handler, request.step, execute, told, resume=resume)
         verdict = await self._settled(operation, work, told)
         outcome = verdict.outcome
         if outcome.success:
@@ -156,18 +161,30 @@ class ServerActivities:
             return UndoOutcome(undone="rolledBack")
         told = _Told()
 
-        async def undo(attempt: int, record_process: Any) -> Mapping[str, Any]:
-            _log(request).info("rollback %d starts", attempt)
+        async def kept_record() -> UndoRecord | None:
             record = await asyncio.to_thread(self._agent.undo.load, done.id)
             kept = done.outcome.outputs.get("undo") if done.outcome else None
             if kept is not None and (record is None or record.sha256 != kept):
                 raise StepFailed(_GONE, permanent=True)
+            return record
+
+        async def undo(attempt: int, record_process: Any) -> Mapping[str, Any]:
+            _log(request).info("rollback %d starts", attempt)
+            record = await kept_record()
             await self._agent.journal.mark_undone(done.id)
             context = self._context(request, operation, attempt, record_process, told)
             await handler.rollback(params, record, context)
             return {}
 
-        work = _work(handler, request.step, undo, told)
+        async def resume(entry: Entry, record_process: Any) -> Mapping[str, Any]:
+            _log(request).info("rollback %d goes on", entry.executions)
+            record = await kept_record()
+            await self._agent.journal.mark_undone(done.id)
+            context = self._context(request, operation, entry.executions, record_process, told)
+            await handler.resume_rollback(params, record, _resumed(context, entry))
+            return {}
+
+        work = _work(handler, request.step, undo, told, resume=resume)
         verdict = await self._settled(operation, work, told)
         if not verdict.outcome.success:
             _log(request).error("rollback %s: %s", verdict.outcome.status, verdict.outcome.error)
@@ -261,7 +278,7 @@ class ServerActivities:
         record_process: Any,
         told: _Told,
     ) -> StepContext:
-        spool = self._spool(operation)
+        spool = self._spool(operation) / str(attempt)
         spool.mkdir(mode=0o700, parents=True, exist_ok=True)
         return StepContext(
             rollout_id=request.rollout_id,
@@ -278,6 +295,7 @@ class ServerActivities:
             report=told.progress.update,
             leave_outputs=told.outputs.update,
             record_process=record_process,
+            letting_go=lambda: self._agent.runner.lets_go(operation),
         )
 
     async def _settled(self, operation: Operation, work: Work, told: _Told) -> Verdict:
@@ -289,8 +307,7 @@ class ServerActivities:
         except JournalUnavailable as error:
             raise _failure(_unrecorded(operation, work, error), final=True) from error
         finally:
-            with contextlib.suppress(OSError):  # most steps leave nothing there
-                self._spool(operation).rmdir()
+            self._tidy(self._spool(operation))
 
     async def _until_told(self, operation: Operation, work: Work) -> Verdict:
         runner = self._agent.runner
@@ -305,6 +322,12 @@ class ServerActivities:
             if verdict is None:
                 raise
             return verdict
+
+    @staticmethod
+    def _tidy(folder: Path) -> None:
+        for empty in (*folder.glob("*"), folder):
+            with contextlib.suppress(OSError):  # most steps leave nothing there
+                empty.rmdir()
 
     def _spool(self, operation: Operation) -> Path:
         return self._agent.state / "operations" / operation.id
@@ -328,6 +351,8 @@ def _work(
     step: ResolvedStep,
     execute: Callable[[int, Any], Coroutine[Any, Any, Mapping[str, Any]]],
     told: _Told,
+    *,
+    resume: Callable[[Entry, Any], Coroutine[Any, Any, Mapping[str, Any]]],
 ) -> Work:
     default = EXECUTIONS_WHERE_IDEMPOTENT if handler.idempotent else 1
     return Work(
@@ -337,7 +362,14 @@ def _work(
         timeout=step.timeout,
         step_type=step.type,
         left=told.outputs,
+        resume=resume if handler.survives else None,
     )
+
+
+def _resumed(context: StepContext, entry: Entry) -> StepContext:
+    if entry.pid is None or entry.boot_id is None:
+        return context
+    return replace(context, process=RecordedProcess(entry.boot_id, entry.pid, entry.pid_start))
 
 
 def _unrecorded(operation: Operation, work: Work, error: JournalUnavailable) -> StepOutcome:

@@ -14,7 +14,7 @@ from kitsune.errors import StepFailed
 def script_file(
     folder: Path, text: str, *, account: Account | None
 ) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Write a text to a file of mode 0500 until the block ends.
+    """Write a text to a file of mode 0500, which whoever started the program removes when that has ended.
 
     Args:
         folder: Where; nobody else may look into it.
@@ -28,20 +28,22 @@ def script_file(
     Raises:
         StepFailed: It cannot be written.
     """
-    path = folder.absolute() / "inline"
+    path = text_path(folder)
+    _write(path, text)
+    if account is None or account.is_own:
+        yield str(path), ()
+        return
+    os.chown(path, account.uid, account.gid)
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        _write(path, text)
-        if account is None or account.is_own:
-            yield str(path), ()
-            return
-        os.chown(path, account.uid, account.gid)
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            yield f"/proc/self/fd/{descriptor}", (descriptor,)
-        finally:
-            os.close(descriptor)
+        yield f"/proc/self/fd/{descriptor}", (descriptor,)
     finally:
-        path.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def text_path(folder: Path) -> Path:
+    """Return where `script_file` keeps a text."""
+    return folder.absolute() / "inline"
 
 
 @contextmanager

@@ -131,11 +131,12 @@ class Journal:
         """Count one more delivery of an operation that is on record."""
         await self._run(lambda db: _update(db, operation_id, "deliveries = deliveries + 1"))
 
-    async def record_process(self, operation_id: str, *, pid: int, pid_start: int | None) -> None:
-        """Record which process runs the current execution."""
-        await self._run(
-            lambda db: _update(db, operation_id, "pid = ?, pid_start = ?", pid, pid_start)
-        )
+    async def record_process(
+        self, operation_id: str, *, pid: int, pid_start: int | None, boot_id: str | None = None
+    ) -> None:
+        """Record which process runs the current execution; `boot_id` where that began in an earlier boot."""
+        change = "pid = ?, pid_start = ?, boot_id = coalesce(?, boot_id)"
+        await self._run(lambda db: _update(db, operation_id, change, pid, pid_start, boot_id))
 
     async def end(self, operation_id: str, outcome: StepOutcome, *, final: bool) -> None:
         """Record how an execution ended, and whether that is the operation's last word."""

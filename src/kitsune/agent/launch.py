@@ -1,19 +1,15 @@
-"""Starts a program, or says plainly why it cannot be started."""
+"""Finds what a program needs to start, or says plainly why it cannot be started."""
 
 import errno
 import os
 import pwd
-import resource
 import stat
-import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from kitsune.errors import StepFailed
 
-_UMASK = 0o022
 #: Failures to start that another execution may not meet again: out of processes, memory or files, or a
 #: program that is being replaced at this moment.
 _PASSING = {
@@ -120,45 +116,15 @@ def find_program(name: str, *, path: str, cwd: str | None, kind: str = "command"
     raise StepFailed(f"{kind} not found: {name!r} (looked in PATH={shown})", permanent=True)
 
 
-def start_program(program: Program, *, stdout: int, stderr: int) -> subprocess.Popen[bytes]:
-    """Start a program in a session of its own, with umask 022 and without core dumps.
-
-    Args:
-        program: What to start.
-        stdout: File descriptor that it writes to.
-        stderr: Likewise.
+def check_program(program: Program) -> tuple[str, str | None]:
+    """Return the file to execute and the folder to start in.
 
     Raises:
         StepFailed: It cannot be started; permanent where another try would not help.
     """
     cwd = _checked_cwd(program.cwd)
     path = program.environment.get("PATH", "")
-    executable = find_program(program.argv[0], path=path, cwd=cwd)
-    account = None if program.account and program.account.is_own else program.account
-    try:
-        if account:
-            # Else it could not open /dev/stdout or /dev/stdin, which belong to the agent's user.
-            for descriptor in (program.stdin, stdout, stderr):
-                if descriptor is not None:
-                    os.fchown(descriptor, account.uid, account.gid)
-        with _no_core_dumps():
-            return subprocess.Popen(  # noqa: S603 - running what the plan says is the purpose
-                program.argv,
-                executable=executable,
-                env=program.environment,
-                cwd=cwd,
-                stdin=subprocess.DEVNULL if program.stdin is None else program.stdin,
-                stdout=stdout,
-                stderr=stderr,
-                pass_fds=program.inherited,
-                start_new_session=True,
-                umask=_UMASK,
-                user=account.uid if account else None,
-                group=account.gid if account else None,
-                extra_groups=account.groups if account else None,
-            )
-    except OSError as error:
-        raise _start_failure(error, executable, program, cwd=cwd) from error
+    return find_program(program.argv[0], path=path, cwd=cwd), cwd
 
 
 def _password_entry(user: str) -> pwd.struct_passwd | None:
@@ -218,9 +184,10 @@ def _not_executable(kind: str, name: str) -> StepFailed:
     )
 
 
-def _start_failure(
+def start_failure(
     error: OSError, executable: str, program: Program, *, cwd: str | None
 ) -> StepFailed:
+    """Say plainly why a program that was found did not start."""
     permanent = error.errno not in _PASSING
     switching = program.account is not None and error.errno == errno.EPERM
     if cwd is not None and error.filename == cwd and not switching:
@@ -246,14 +213,3 @@ def _bad_interpreter(executable: str) -> str:
         windows = " (the file has Windows line ends)" if line.endswith("\r") else ""
         return f"bad interpreter: {executable!r} starts with {line!r}, and there is no such file{windows}"
     return f"cannot start {executable!r}: the loader that it asks for is missing, or it is for another system"
-
-
-@contextmanager
-def _no_core_dumps() -> Iterator[None]:
-    """Let children that are started meanwhile inherit a core limit of 0; they may raise it again."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))

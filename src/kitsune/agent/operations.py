@@ -2,14 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from kitsune.agent.failpoints import failpoint
 from kitsune.agent.journal import Entry, Journal, Operation
-from kitsune.agent.processes import boot_id, end_tree, process_start_time
-from kitsune.errors import JournalUnavailable, StepFailed
+from kitsune.agent.proc import boot_id, process_start_time, seconds_since
+from kitsune.agent.processes import end_tree
+from kitsune.errors import JournalUnavailable, NothingLeft, StepFailed
 from kitsune.models.durations import format_duration
 from kitsune.models.results import StepOutcome
 from kitsune.rollout.bounds import shorten
@@ -19,9 +21,15 @@ from kitsune.rollout.bounds import shorten
 _RERUNS_AFTER_INTERRUPTION = 5
 #: How long leftovers of a dead agent get between TERM and KILL.
 _LEFTOVER_GRACE = timedelta(seconds=5)
+#: What a resumed execution may take at least: it may have ended long ago, and only be reported.
+_LAST_LOOK = timedelta(seconds=5)
 _LONGEST_MESSAGE = 1900
 
 logger = logging.getLogger("kitsune.agent")
+
+
+_Recorder = Callable[[int], Coroutine[Any, Any, None]]
+_Resume = Callable[[Entry, _Recorder], Coroutine[Any, Any, Mapping[str, Any]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,16 +42,17 @@ class Work:
         idempotent: May run again after an execution of unknown outcome.
         timeout: How long one execution may take.
         left: What the handler leaves as outputs when it is ended by a timeout or a cancel.
+        resume: Goes on with the execution of a dead agent; None where nothing outlives the agent. Told the row
+            besides; raises `NothingLeft`.
     """
 
-    execute: Callable[
-        [int, Callable[[int], Coroutine[Any, Any, None]]], Coroutine[Any, Any, Mapping[str, Any]]
-    ]
+    execute: Callable[[int, _Recorder], Coroutine[Any, Any, Mapping[str, Any]]]
     executions: int
     idempotent: bool
     timeout: timedelta
     step_type: str
     left: Mapping[str, Any] = field(default_factory=dict)
+    resume: _Resume | None = None
 
 
 @dataclass(frozen=True)
@@ -93,7 +102,8 @@ class OperationRunner:
 
         Args:
             operation: Which one.
-            stopping: The agent stops, nobody asked for the step to end: it counts as interrupted.
+            stopping: The agent stops, nobody asked for the step to end: what can outlive the agent is let go,
+                everything else counts as interrupted.
         """
         run = self._running.get(operation.id)
         if run is None:
@@ -115,11 +125,46 @@ class OperationRunner:
             await _end_leftovers(entry)
         return entry
 
-    async def end_leftovers(self) -> int:
-        """End what a dead agent left running on this server; return how many executions that were."""
+    def lets_go(self, operation: Operation) -> bool:
+        """Return whether an execution is being cancelled only because the agent stops."""
+        run = self._running.get(operation.id)
+        return run is not None and run.stopping
+
+    async def end_leftovers(self, *, surviving: Collection[str] = ()) -> int:
+        """End what a dead agent left running on this server; return how many executions that were.
+
+        Args:
+            surviving: Step types whose executions are for the next delivery to go on with.
+        """
         entries = await self._journal.list_started()
+        entries = [entry for entry in entries if entry.step_type not in surviving]
         await asyncio.gather(*(_end_leftovers(entry) for entry in entries))
         return len(entries)
+
+    async def list_unattended(self) -> list[Entry]:
+        """Return executions that have begun and that no delivery in this process attends to."""
+        known = self._running.keys() | self._unrecorded.keys()
+        return [entry for entry in await self._journal.list_started() if entry.id not in known]
+
+    async def end_unattended(self, entry: Entry, *, cause: str) -> None:
+        """End an execution that nobody will ask for any more, and record that."""
+        left = await _end_leftovers(entry)
+        now = await self._journal.find(entry.id)
+        if now is None or now.state != "started" or entry.id in self._running:
+            return
+        outcome = StepOutcome(
+            name=entry.step,
+            success=False,
+            error=_unknown(cause, left),
+            type=entry.step_type,
+            index=entry.step_index,
+            status="interrupted",
+            executions=entry.executions,
+            deliveries=entry.deliveries,
+            started_at=entry.started_at,
+            ended_at=datetime.now(UTC),
+        )
+        await self._journal.end(entry.id, outcome, final=True)
 
     async def _deliver(self, operation: Operation, work: Work, run: _Run) -> Verdict:
         if unrecorded := self._unrecorded.get(operation.id):
@@ -135,6 +180,8 @@ class OperationRunner:
             if entry.state == "finished" and entry.outcome is not None:
                 delivered = entry.outcome.model_copy(update={"deliveries": entry.deliveries + 1})
                 return Verdict(delivered, final=True)
+            if entry.state == "started" and work.resume is not None:
+                return await self._execute(operation, work, entry, run, resume=work.resume)
             if entry.state == "started":
                 left = await _end_leftovers(entry)
                 rebooted = entry.boot_id not in (None, boot_id())
@@ -142,7 +189,9 @@ class OperationRunner:
                 verdict = await self._interrupted(operation, work, entry, cause=cause, left=left)
                 if verdict.final:
                     return verdict
+        failpoint("journal.before_begin")
         entry = await self._journal.begin(operation, boot_id=boot_id())
+        failpoint("journal.after_begin")
         return await self._execute(operation, work, entry, run)
 
     async def _end_foreign(self, operation: Operation) -> None:
@@ -153,11 +202,16 @@ class OperationRunner:
             if run.operation.run_id != operation.run_id
         ]
         await asyncio.gather(*(self.cancel(stranger) for stranger in strangers))
+        for entry in await self.list_unattended():
+            if entry.run_id not in (None, operation.run_id):
+                await self.end_unattended(entry, cause="another rollout took this server")
 
     async def _end(self, operation: Operation, verdict: Verdict) -> Verdict:
         """Record how an execution ended; what cannot be recorded is at least remembered and told."""
+        failpoint("journal.before_end")
         try:
             await self._journal.end(operation.id, verdict.outcome, final=verdict.final)
+            failpoint("journal.after_end")
         except JournalUnavailable as error:
             logger.error("%s %s, but %s", operation.step_name, verdict.outcome.status, error)  # noqa: TRY400 - one clear line
             verdict = Verdict(verdict.outcome, final=True)
@@ -178,39 +232,71 @@ class OperationRunner:
             entry.executions < work.executions
             or (work.idempotent and entry.interruptions < _RERUNS_AFTER_INTERRUPTION)
         )
-        error = f"interrupted: {cause} while the step ran, and how far it came is not known"
-        if left:
-            error += f"; still running: process {', '.join(map(str, left))}"
         outcome = _outcome(
-            operation, work, entry, error=error, status="interrupted", outputs=outputs
+            operation,
+            work,
+            entry,
+            error=_unknown(cause, left),
+            status="interrupted",
+            outputs=outputs,
         )
         return await self._end(operation, Verdict(outcome, final=not again))
 
-    async def _execute(self, operation: Operation, work: Work, entry: Entry, run: _Run) -> Verdict:
+    async def _let_go(self, operation: Operation, work: Work, entry: Entry) -> Verdict:
+        """Leave an execution to the next agent where that can go on with it; the journal says that it runs."""
+        if work.resume is None:
+            cause = "the local worker was stopped"
+            return await self._interrupted(operation, work, entry, cause=cause, outputs=work.left)
+        error = "the local worker restarts, and the step goes on without it"
+        outcome = _outcome(operation, work, entry, error=error, status="interrupted")
+        return Verdict(outcome, final=False)
+
+    async def _nothing_left(self, operation: Operation, work: Work, *, resumed: bool) -> Verdict:
+        entry = await self._journal.find(operation.id)
+        if entry is None:
+            raise JournalUnavailable("the journal has lost the row of a step that ran")
+        left = await _end_leftovers(entry)
+        cause = "the local worker died" if resumed else "what watches over it was killed"
+        if entry.boot_id not in (None, boot_id()):
+            cause = "the host restarted"
+        return await self._interrupted(operation, work, entry, cause=cause, left=left)
+
+    async def _execute(
+        self,
+        operation: Operation,
+        work: Work,
+        entry: Entry,
+        run: _Run,
+        *,
+        resume: _Resume | None = None,
+    ) -> Verdict:
         async def record_process(pid: int) -> None:
             await self._journal.record_process(
-                operation.id, pid=pid, pid_start=process_start_time(pid)
+                operation.id, pid=pid, pid_start=process_start_time(pid), boot_id=boot_id()
             )
 
         error: str | None = None
         status, outputs, permanent = "succeeded", dict[str, Any](), False
-        run.handler = asyncio.ensure_future(work.execute(entry.executions, record_process))
+        run.handler = asyncio.ensure_future(
+            resume(entry, record_process)
+            if resume
+            else work.execute(entry.executions, record_process)
+        )
         if run.cancelled:  # while its start was being recorded
             run.handler.cancel()
         try:
-            outputs = dict(await _within(run.handler, work.timeout))
+            outputs = dict(await _within(run.handler, _time_left(work, entry, resume)))
         except _TimedOut:
             error = f"timed out after {format_duration(work.timeout)}"
             status, outputs = "failed", dict(work.left)
         except StepFailed as failure:
             error, status, permanent = str(failure), "failed", failure.permanent
             outputs = failure.outputs
+        except NothingLeft:
+            return await self._nothing_left(operation, work, resumed=resume is not None)
         except asyncio.CancelledError:
             if run.stopping:
-                cause = "the local worker was stopped"
-                return await self._interrupted(
-                    operation, work, entry, cause=cause, outputs=work.left
-                )
+                return await self._let_go(operation, work, entry)
             outputs = dict(work.left)
             if run.cancelled:
                 error, status, permanent = "cancelled while it ran", "cancelled", True
@@ -221,6 +307,13 @@ class OperationRunner:
         final = error is None or permanent or entry.executions >= work.executions
         outcome = _outcome(operation, work, entry, error=error, status=status, outputs=outputs)
         return await self._end(operation, Verdict(outcome, final=final))
+
+
+def _time_left(work: Work, entry: Entry, resume: _Resume | None) -> timedelta:
+    """Return how long an execution may still take; what ended in time may always be reported."""
+    if resume is None or entry.pid_start is None or entry.boot_id != boot_id():
+        return work.timeout
+    return max(work.timeout - timedelta(seconds=seconds_since(entry.pid_start)), _LAST_LOOK)
 
 
 class _TimedOut(Exception):
@@ -280,6 +373,11 @@ def _outcome(
         ended_at=datetime.now(UTC),
         outputs=dict(outputs or {}),
     )
+
+
+def _unknown(cause: str, left: Sequence[int]) -> str:
+    error = f"interrupted: {cause} while the step ran, and how far it came is not known"
+    return error + (f"; still running: process {', '.join(map(str, left))}" if left else "")
 
 
 def _named(error: BaseException) -> str:

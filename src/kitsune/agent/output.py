@@ -1,15 +1,17 @@
-"""Keeps what a program prints: all of it on disk up to a cap, its head and tail in memory."""
+"""Reads what a program has printed from the files that its shim writes: the head and the tail."""
 
 import codecs
 import os
-from collections.abc import Callable
+import stat
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any
 
 from kitsune.models.results import OutputTail
 
-#: Bytes of one stream that go to disk; what comes later is only counted.
-SPOOL_CAP = 64 * 1024 * 1024
+#: Digits before the tail of a stream and the line end after them.
+_COUNT_BYTES = 21
 #: Bytes that are kept in memory for `last`, however small the limit of the result is.
 _LEAST_TAIL = 4096
 #: Room for the line that says how much was left out.
@@ -21,54 +23,43 @@ _CONTINUATION = range(0x80, 0xC0)
 _CUT = "…"
 
 
-class OutputCapture:
-    """One output stream of a program.
-
-    A disk that is full or broken does not stop the program: spooling ends, and `spool_error` says so.
+class Output:
+    """One output stream of a program, as far as it is on disk.
 
     Attributes:
         size: Bytes that have come so far.
-        spool_error: Why the file on disk is not whole, or None.
     """
 
-    def __init__(self, path: Path, *, limit: int, cap: int = SPOOL_CAP) -> None:
-        """Start a capture, and its file on disk anew.
+    def __init__(self, head: bytes, tail: bytes, *, size: int, limit: int) -> None:
+        """Take what was read: the first and last bytes of the stream, and its size."""
+        self.size = size
+        self._limit = limit
+        self._keep = max(limit, _LEAST_TAIL)
+        self._head, self._tail = head, tail
+
+    @classmethod
+    def read(cls, folder: Path, name: str, *, limit: int, size: int | None = None) -> "Output":
+        """Read a stream that a shim writes, or has written, to a folder.
 
         Args:
-            path: The file.
+            folder: The execution's.
+            name: `stdout` or `stderr`.
             limit: Bytes of text, as UTF-8, that the result may hold.
-            cap: Bytes that the file may have.
+            size: Bytes of the whole stream, where its end is on record.
         """
-        self.size = 0
-        self.spool_error: str | None = None
-        self._path = path
-        self._limit = limit
-        self._room = cap
-        self._keep = max(limit, _LEAST_TAIL)
-        self._head = bytearray()
-        self._tail = bytearray()
-        self._file: int | None = None
-        try:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-            self._file = os.open(path, flags, 0o600)
-        except OSError as error:
-            self._give_up_spool(error)
-
-    def feed(self, chunk: bytes) -> None:
-        """Take what the program has printed."""
-        if self.size < self._limit:
-            self._head += chunk[: self._limit - self.size]
-        self.size += len(chunk)
-        self._tail += chunk[-self._keep :]
-        if len(self._tail) > 2 * self._keep:
-            del self._tail[: -self._keep]
-        self._spool(chunk)
-
-    def close(self) -> None:
-        """Close the file on disk; what was kept stays readable."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+        keep = max(limit, _LEAST_TAIL)
+        head, tail, found = _read_ends(folder / f"{name}.log", limit, keep)
+        later = _read(folder / f"{name}.tail")
+        if b"\n" in later[:_COUNT_BYTES]:
+            count, _, end = later.partition(b"\n")
+            begin = int(count) - len(end)
+            if begin <= found < begin + len(end):  # the file broke off, and the rest is whole
+                head += end[found - begin :][: max(0, limit - len(head))]
+                tail += end[found - begin :]
+            else:
+                tail = end
+            found = int(count)
+        return cls(head, tail[-keep:], size=found if size is None else size, limit=limit)
 
     def text(self) -> OutputTail:
         """Return what belongs into the result: everything, or the head and the tail."""
@@ -113,50 +104,51 @@ class OutputCapture:
         start = len(kept) - used
         return text, start > 0 and kept[start - 1] not in b"\r\n"
 
-    def _spool(self, chunk: bytes) -> None:
-        if self._file is None or not self._room:
-            return
-        rest = memoryview(chunk)[: self._room]
-        self._room -= len(rest)
-        try:
-            while rest:
-                rest = rest[os.write(self._file, rest) :]
-        except OSError as error:
-            self._give_up_spool(error)
 
-    def _give_up_spool(self, error: OSError) -> None:
-        self.spool_error = f"{self._path.name} is not whole: {error.strerror}"
-        self.close()
-
-
+@dataclass(frozen=True)
 class OutputStreams:
-    """Both output streams of a program, under the names `stdout.log` and `stderr.log` in a folder.
+    """Both output streams of a program."""
 
-    Closes the files when used as a context manager; what was kept stays readable.
-    """
+    stdout: Output
+    stderr: Output
+    spool_error: str | None = None
 
-    def __init__(self, folder: Path, *, limit: int) -> None:
-        """Start both captures; `limit` is for each of them."""
-        self.stdout = OutputCapture(folder / "stdout.log", limit=limit)
-        self.stderr = OutputCapture(folder / "stderr.log", limit=limit)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stdout.close()
-        self.stderr.close()
+    @classmethod
+    def read(
+        cls, folder: Path, *, limit: int, record: Mapping[str, Any] | None = None
+    ) -> "OutputStreams":
+        """Read both from a folder; `limit` is for each, `record` what the shim has recorded at the end."""
+        ended = record or {}
+        return cls(
+            Output.read(folder, "stdout", limit=limit, size=ended.get("stdout")),
+            Output.read(folder, "stderr", limit=limit, size=ended.get("stderr")),
+            ended.get("spoolError"),
+        )
 
     @property
     def size(self) -> int:
         """Bytes that have come so far on both."""
         return self.stdout.size + self.stderr.size
 
-    @property
-    def spool_error(self) -> str | None:
-        """Why the files on disk are not whole, or None."""
-        errors = [stream.spool_error for stream in (self.stdout, self.stderr) if stream.spool_error]
-        return "; ".join(errors) or None
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def _read_ends(path: Path, first: int, last: int) -> tuple[bytes, bytes, int]:
+    try:
+        with path.open("rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return b"", b"", 0
+            head = file.read(first)
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - last))
+            return head, file.read(last), size
+    except OSError:
+        return b"", b"", 0
 
 
 def _fit_start(data: bytes, room: int) -> tuple[str, int]:

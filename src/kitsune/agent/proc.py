@@ -1,5 +1,6 @@
 """What `/proc` says about this host's processes."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +46,12 @@ def process_start_time(pid: int) -> int | None:
     """
     process = read_process(pid)
     return process.start_time if process else None
+
+
+def seconds_since(start_time: int) -> float:
+    """Return how long ago a process of this boot started."""
+    uptime = float((_PROC / "uptime").read_text("ascii").split()[0])
+    return uptime - start_time / os.sysconf("SC_CLK_TCK")
 
 
 def read_process(pid: int) -> Process | None:

@@ -1,182 +1,285 @@
-"""Runs one program from its start to its end: reads what it prints, and ends its whole tree when told to stop."""
+"""Follows a program that runs under a shim: one that was just started, or that a dead agent has left."""
 
 import asyncio
+import json
+import marshal
 import os
 import signal
-from collections.abc import Awaitable, Callable, Coroutine
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
-from kitsune.agent.launch import Program, start_program
-from kitsune.agent.output import OutputCapture
+from kitsune.agent import shim
+from kitsune.agent.failpoints import failpoint
+from kitsune.agent.launch import Program, check_program, start_failure
+from kitsune.agent.proc import Process, boot_id, read_process
 from kitsune.agent.processes import end_tree
+from kitsune.errors import NothingLeft, StepFailed
+from kitsune.names import ENV_OPERATION
 
-#: How long a pipe is read on after the program has ended, because a process that it left behind holds it.
-_AFTER_END_SECONDS = 1.0
-_CHUNK_BYTES = 64 * 1024
-#: How often a program is looked at where Python offers no file descriptor for processes.
+#: How often a shim is looked at where Python offers no file descriptor for processes.
 _POLL_SECONDS = 0.02
-#: What a shell adds to a signal's number to make an exit code of it.
-_SIGNALLED = 128
+#: What a shim may take beside the grace to end a tree and write its record.
+_SHIM_SECONDS = 8.0
 
 
 @dataclass(frozen=True)
-class Ended:
-    """How a program ended.
+class Shimmed:
+    """A process that was recorded before it started anything.
 
     Attributes:
-        exit_code: Its exit code; 128 and the signal's number where a signal ended it, as in a shell.
-        signal: Name of that signal, or None.
+        boot_id, pid, start_time: Which one; the process id alone may mean another one by now.
     """
 
-    exit_code: int
-    signal: str | None
+    boot_id: str
+    pid: int
+    start_time: int | None
+
+    def find(self) -> Process | None:
+        """Return the process, where it still runs."""
+        found = read_process(self.pid) if self.boot_id == boot_id() else None
+        if found is None or found.ended or found.start_time != self.start_time:
+            return None
+        return found
 
 
-async def run_program(
+@dataclass(frozen=True, kw_only=True)
+class Bounds:
+    """What a program may take, and how it is ended.
+
+    Attributes:
+        timeout: The shim ends it then, whether or not an agent lives.
+        grace: Time between TERM and KILL.
+        limits: `memory` in bytes, `processes`; of the whole tree.
+        remove: Files to remove once it has ended.
+    """
+
+    timeout: timedelta
+    grace: timedelta
+    limits: Mapping[str, int] = field(default_factory=dict)
+    remove: tuple[str, ...] = ()
+
+
+async def start_under_shim(
     program: Program,
+    folder: Path,
+    *,
+    marker: str,
+    bounds: Bounds,
+    record_process: Callable[[int], Awaitable[None]],
+) -> Shimmed:
+    """Start a shim, have it recorded, and only then let it start the program.
+
+    Raises:
+        StepFailed: The program cannot be started, or the shim cannot keep its record.
+    """
+    order = _order(program, folder, marker=marker, bounds=bounds)
+    (folder / shim.EXIT_FILE).unlink(missing_ok=True)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        pid = _spawn(theirs, program, marker)
+        found = read_process(pid)
+        theirs.close()
+        ours.setblocking(False)  # noqa: FBT003 - its only parameter
+        try:
+            await _hand_over(ours, order)
+            failpoint("shim.ready")
+            await record_process(pid)
+            failpoint("shim.recorded")
+            await asyncio.get_running_loop().sock_sendall(ours, b"G")
+        except BaseException:
+            ours.close()  # it ends by itself, for nobody will say go
+            await _uninterrupted(
+                _gone(Shimmed(boot_id(), pid, found.start_time if found else None))
+            )
+            raise
+        failpoint("shim.going")
+    return Shimmed(boot_id(), pid, found.start_time if found else None)
+
+
+async def follow(process: Shimmed, folder: Path, *, marker: str) -> dict[str, Any]:
+    """Wait for the end of a shim and return its record.
+
+    Raises:
+        NothingLeft: It has died without one; what it ran is ended.
+    """
+    await _exit_of(process)
+    _reap(process.pid)
+    failpoint("shim.ended")
+    record = read_record(folder)
+    if record is None:
+        await end_tree(marker, None, grace=timedelta(0))
+        raise NothingLeft("what watched over the script died without a word")
+    return record
+
+
+async def end_shimmed(
+    process: Shimmed,
     *,
     marker: str,
     grace: timedelta,
-    stdout: OutputCapture,
-    stderr: OutputCapture,
-    record_process: Callable[[int], Awaitable[None]],
     on_left: Callable[[list[int]], None],
-) -> Ended:
-    """Run a program to its end.
+) -> None:
+    """End a program with its whole tree, however often the caller is cancelled meanwhile."""
+    await _uninterrupted(_end(process, marker, grace, on_left))
 
-    What it leaves running when it ends by itself is left alone, but no longer read from.
-    When this coroutine is cancelled, the whole tree gets TERM, `grace`, then KILL, however often it is cancelled
-    again; the cancellation goes on when nothing is left, or a few seconds after `grace`.
 
-    Args:
-        program: What to run.
-        marker: What every process of the tree carries, see `end_tree`.
-        grace: How long processes may take to end after TERM.
-        stdout: Takes what it prints.
-        stderr: Likewise.
-        record_process: Told the process id once it runs.
-        on_left: Told of processes that survived even KILL.
+def read_record(folder: Path) -> dict[str, Any] | None:
+    """Return how the program of a folder ended, or None where that is not on record."""
+    try:
+        record = json.loads((folder / shim.EXIT_FILE).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def check_started(record: Mapping[str, Any], program: Program) -> None:
+    """Raise what kept a program from starting.
 
     Raises:
-        StepFailed: It cannot be started.
+        StepFailed: It did not start.
     """
-    pipes: list[_Pipe] = []
+    if "startError" in record:
+        number, stage = record["startError"]
+        executable, cwd = check_program(program)
+        filename = cwd if stage == "cwd" else executable
+        error = OSError(number, os.strerror(number), filename)
+        raise start_failure(error, executable, program, cwd=cwd)
+
+
+def signal_name(number: int) -> str:
+    """Return the name of a signal."""
     try:
-        pipes += [_Pipe(stdout)]
-        pipes += [_Pipe(stderr)]
-        process = start_program(program, stdout=pipes[0].write_end, stderr=pipes[1].write_end)
-        try:
-            for pipe in pipes:
-                pipe.start()
-            await record_process(process.pid)
-            await _exit_of(process.pid)
-            await _read_rest(pipes)
-        except BaseException:
-            await _uninterrupted(_end(process.pid, pipes, marker, grace, on_left))
-            raise
-        finally:
-            # Not before: until it is reaped, the process id cannot mean anybody else.
-            code = process.poll()
-    finally:
-        for pipe in pipes:
-            pipe.close()
-    if code is None:
-        raise RuntimeError(f"process {process.pid} has ended without an exit code")
-    return Ended(code, None) if code >= 0 else Ended(_SIGNALLED - code, _signal_name(-code))
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
-class _Pipe:
-    """A pipe from a program into a capture."""
-
-    def __init__(self, capture: OutputCapture) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._capture = capture
-        self._read_end, self.write_end = os.pipe()
-        self._open = {self._read_end, self.write_end}
-        self.ended = asyncio.Event()
-
-    def start(self) -> None:
-        """Read from now on; the program holds the other end."""
-        self._close(self.write_end)
-        os.set_blocking(self._read_end, False)
-        self._loop.add_reader(self._read_end, self._read)
-
-    def close(self) -> None:
-        self._loop.remove_reader(self._read_end)
-        self._close(self._read_end)
-        self._close(self.write_end)
-
-    def _read(self) -> None:
-        try:
-            chunk = os.read(self._read_end, _CHUNK_BYTES)
-        except BlockingIOError:
-            return
-        if chunk:
-            self._capture.feed(chunk)
-        else:
-            self._loop.remove_reader(self._read_end)
-            self.ended.set()
-
-    def _close(self, descriptor: int) -> None:
-        if descriptor in self._open:
-            self._open.remove(descriptor)
-            os.close(descriptor)
-
-
-async def _exit_of(pid: int) -> None:
-    """Wait until a child has ended, and leave it to be reaped."""
+def _spawn(control: socket.socket, program: Program, marker: str) -> int:
+    number = control.fileno()
+    kept = [number, *program.inherited, *([] if program.stdin is None else [program.stdin])]
+    nothing = [(os.POSIX_SPAWN_OPEN, n, os.devnull, os.O_RDWR, 0) for n in range(3)]
+    same = [(os.POSIX_SPAWN_DUP2, descriptor, descriptor) for descriptor in kept]
+    command = [sys.executable, "-I", "-S", shim.__file__, str(number)]
     try:
-        descriptor = os.pidfd_open(pid)
+        return os.posix_spawn(
+            command[0],
+            command,
+            {ENV_OPERATION: marker},
+            file_actions=nothing + same,
+            setsid=True,
+        )
+    except OSError as error:
+        raise StepFailed(f"cannot start the script's shim: {error.strerror}") from error
+
+
+def _order(program: Program, folder: Path, *, marker: str, bounds: Bounds) -> dict[str, Any]:
+    executable, cwd = check_program(program)
+    account = None if program.account and program.account.is_own else program.account
+    return {
+        "folder": str(folder.absolute()),
+        "name": f"{marker[:32]}-{folder.name}",
+        "argv": list(program.argv),
+        "executable": executable,
+        "environment": dict(program.environment),
+        "cwd": cwd,
+        "stdin": -1 if program.stdin is None else program.stdin,
+        "inherited": list(program.inherited),
+        "uid": account.uid if account else None,
+        "gid": account.gid if account else None,
+        "groups": list(account.groups) if account else [],
+        "timeout": bounds.timeout.total_seconds(),
+        "grace": bounds.grace.total_seconds(),
+        "limits": dict(bounds.limits),
+        "remove": list(bounds.remove),
+        "cap": shim.OUTPUT_CAP,
+    }
+
+
+async def _hand_over(control: socket.socket, order: dict[str, Any]) -> None:
+    loop = asyncio.get_running_loop()
+    data = marshal.dumps(order)
+    said = b""
+    with suppress(OSError):
+        await loop.sock_sendall(control, len(data).to_bytes(8, "big") + data)
+        said = await loop.sock_recv(control, 1000)
+    if said != b"R":
+        why = said[1:].decode(errors="replace") or "it died"
+        raise StepFailed(f"cannot start the script's shim: {why}")
+
+
+async def _exit_of(process: Shimmed) -> None:
+    try:
+        descriptor = os.pidfd_open(process.pid)
+    except ProcessLookupError:
+        return
     except (AttributeError, OSError):  # a Python or a kernel without it
-        while not _has_ended(pid):  # noqa: ASYNC110 - nothing would set an event
+        while process.find():  # noqa: ASYNC110 - nothing would set an event
             await asyncio.sleep(_POLL_SECONDS)
         return
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
-    loop.add_reader(descriptor, ended.set)
     try:
+        if process.find() is None:  # ended, or the id is another's by now
+            return
+        loop.add_reader(descriptor, ended.set)
         await ended.wait()
     finally:
         loop.remove_reader(descriptor)
         os.close(descriptor)
 
 
-def _has_ended(pid: int) -> bool:
-    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
+def _reap(pid: int) -> None:
+    with suppress(ChildProcessError):  # another agent's child, once
+        os.waitpid(pid, 0 if _is_zombie(pid) else os.WNOHANG)
 
 
-async def _read_rest(pipes: list[_Pipe]) -> None:
+def _is_zombie(pid: int) -> bool:
+    found = read_process(pid)
+    return found is not None and found.ended
+
+
+async def _gone(process: Shimmed) -> None:
     with suppress(TimeoutError):
-        async with asyncio.timeout(_AFTER_END_SECONDS):
-            for pipe in pipes:
-                await pipe.ended.wait()
+        async with asyncio.timeout(_SHIM_SECONDS):
+            await _exit_of(process)
+    if process.find():
+        os.kill(process.pid, signal.SIGKILL)
+        await _exit_of(process)
+    _reap(process.pid)
 
 
 async def _end(
-    pid: int,
-    pipes: list[_Pipe],
+    process: Shimmed,
     marker: str,
     grace: timedelta,
     on_left: Callable[[list[int]], None],
 ) -> None:
-    if left := await end_tree(marker, pid, grace=grace):
+    if process.find():
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGTERM)
+            os.kill(process.pid, signal.SIGCONT)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace.total_seconds() + _SHIM_SECONDS):
+                await _exit_of(process)
+    root = process.pid if process.find() else None
+    _reap(process.pid)
+    # Nothing is left where the shim has done its work; but it may have been killed itself.
+    left = await end_tree(marker, root, grace=timedelta(0))
+    _reap(process.pid)
+    if left:
         on_left(left)
-    await _read_rest(pipes)
 
 
 async def _uninterrupted(work: Coroutine[Any, Any, None]) -> None:
-    """Await `work` to its end, however often the caller is cancelled meanwhile."""
+    """Await `work` to its end, however often the caller is cancelled."""
     task = asyncio.ensure_future(work)
     while not task.done():
         with suppress(asyncio.CancelledError):
             await asyncio.shield(task)
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
+    task.result()

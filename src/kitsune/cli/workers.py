@@ -108,6 +108,7 @@ def local_worker(
     SERVER_ID=web-1 kitsune local-worker
     kitsune local-worker --server-id web-1 --address temporal.example:7233
     """  # noqa: D301 - click wants the character, not the letters
+    from kitsune.activities.orphans import end_orphans
     from kitsune.activities.server import Agent
     from kitsune.agent.retention import keep_tidy
     from kitsune.agent.state import hold_state_folder, state_folder
@@ -145,11 +146,17 @@ def local_worker(
                     ready_file=ready_file,
                 )
 
-            await agent.runner.end_leftovers()
-            tidying = asyncio.create_task(keep_tidy(state, retention))
+            await agent.runner.end_leftovers(
+                surviving={handler.type for handler in registry if handler.survives}
+            )
+            beside = {
+                asyncio.create_task(keep_tidy(state, retention)),
+                asyncio.create_task(end_orphans(client, agent)),
+            }
             other = await serve_alone(DuplicateWatch(client, server_id), serve, stop=stop)
-            tidying.cancel()
-            await asyncio.wait({tidying})
+            for task in beside:
+                task.cancel()
+            await asyncio.wait(beside)
             await agent.journal.close()
             if other is None:
                 return Exit.OK

@@ -4,6 +4,8 @@ A handler is plain async Python; it knows nothing of Temporal.
 It raises `StepFailed` for a failure that it understands; any other exception is a bug in the handler and fails the step too.
 When the step times out or an operator aborts, the handler's coroutine is cancelled: clean up and let the
 `asyncio.CancelledError` go on.
+A handler whose work goes on without the agent says `survives`: when the agent stops, it is cancelled with
+`ctx.letting_go()` true and leaves that work alone; the next agent calls `resume`.
 """
 
 import builtins
@@ -18,6 +20,7 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 from pydantic import BaseModel, Field
 
 from kitsune.agent.undo import UndoKeeper, UndoRecord
+from kitsune.errors import NothingLeft
 from kitsune.models.base import WrittenModel
 from kitsune.models.requests import OUTPUT_LIMIT
 
@@ -55,6 +58,19 @@ def _shown(value: Any) -> Any:
     return value
 
 
+@dataclass(frozen=True)
+class RecordedProcess:
+    """A process that a handler had journalled.
+
+    Attributes:
+        boot_id, pid, start_time: Which one; the process id alone may mean another one by now.
+    """
+
+    boot_id: str
+    pid: int
+    start_time: int | None
+
+
 async def _forget_process(pid: int) -> None:
     """Stand in for the journal where nobody records processes."""
 
@@ -76,6 +92,9 @@ class StepContext:
             handler lets the cancellation go on; anything else returns its outputs.
         refuse_conflicts: For `rollback`: what is not as the step left it is to be kept, and the rollback to fail.
         record_process: Journals the process id of something that must not run twice, once it is started.
+        process: For `resume`: what `record_process` was told in this execution, or None.
+        letting_go: Whether the handler is being cancelled because the agent stops: what goes on without the agent
+            may go on.
     """
 
     rollout_id: str
@@ -92,6 +111,8 @@ class StepContext:
     report: Callable[[Mapping[str, Any]], None] = field(default=lambda _details: None)
     leave_outputs: Callable[[Mapping[str, Any]], None] = field(default=lambda _outputs: None)
     record_process: Callable[[int], Awaitable[None]] = field(default=_forget_process)
+    process: RecordedProcess | None = None
+    letting_go: Callable[[], bool] = field(default=lambda: False)
 
 
 ParamsT = TypeVar("ParamsT", bound=BaseModel)
@@ -105,6 +126,7 @@ class StepHandler(ABC, Generic[ParamsT]):
         params_model: What `steps[].params` must look like; its docstring and fields make the reference page.
         idempotent: May run again after an unknown outcome; gives 3 executions by default instead of 1.
         quick: Done in milliseconds.
+        survives: Its work goes on when the agent dies, and `resume` finds it again.
         reversible: Whether rollback restores everything, a part, or nothing.
     """
 
@@ -112,6 +134,7 @@ class StepHandler(ABC, Generic[ParamsT]):
     params_model: ClassVar[builtins.type[BaseModel]]
     idempotent: ClassVar[bool] = False
     quick: ClassVar[bool] = False
+    survives: ClassVar[bool] = False
     reversible: ClassVar[Reversible] = "none"
 
     @abstractmethod
@@ -121,6 +144,30 @@ class StepHandler(ABC, Generic[ParamsT]):
         Raises:
             StepFailed: The step failed.
         """
+
+    async def resume(self, params: ParamsT, ctx: StepContext) -> Mapping[str, Any]:
+        """Go on with an execution that another agent has begun, and return its outputs like `execute`.
+
+        Called instead of `execute` where the handler `survives`, with the same `attempt` and `spool`.
+
+        Raises:
+            NothingLeft: Nothing is left of it, and how far it came is not known.
+            StepFailed: The step failed.
+        """
+        del params, ctx
+        raise NothingLeft("its work does not outlive the agent")
+
+    async def resume_rollback(
+        self, params: ParamsT, undo: UndoRecord | None, ctx: StepContext
+    ) -> None:
+        """Go on with a rollback that another agent has begun, as `resume` does.
+
+        Raises:
+            NothingLeft: Nothing is left of it, and how far it came is not known.
+            StepFailed: It could not be undone.
+        """
+        del params, undo, ctx
+        raise NothingLeft("its work does not outlive the agent")
 
     async def rollback(self, params: ParamsT, undo: UndoRecord | None, ctx: StepContext) -> None:
         """Undo what `execute` did; `undo` is what it kept, or None where it kept nothing.

@@ -15,16 +15,27 @@ from pydantic import (
 )
 
 from kitsune.handlers.base import StepParams, sensitive
+from kitsune.models.bytes import parse_bytes
 from kitsune.models.durations import Duration
 from kitsune.names import (
     ENV_ATTEMPT,
     ENV_OPERATION,
+    ENV_REBOOTS,
     ENV_ROLLOUT_ID,
     ENV_SCRIPT_SERVER_ID,
     ENV_STEP,
 )
 
-_OURS = frozenset({ENV_ROLLOUT_ID, ENV_SCRIPT_SERVER_ID, ENV_STEP, ENV_ATTEMPT, ENV_OPERATION})
+_OURS = frozenset(
+    {
+        ENV_ROLLOUT_ID,
+        ENV_SCRIPT_SERVER_ID,
+        ENV_STEP,
+        ENV_ATTEMPT,
+        ENV_OPERATION,
+        ENV_REBOOTS,
+    }
+)
 _OLD_NAMES = {"script": "command", "rollback_script": "rollbackCommand"}
 
 
@@ -92,14 +103,40 @@ User = Annotated[
 ]
 
 
+def _check_size(size: Any) -> Any:
+    return parse_bytes(size) if isinstance(size, str) else size
+
+
+Size = Annotated[
+    int,
+    Field(ge=1 << 20),
+    BeforeValidator(_check_size),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1 << 20}, {"type": "string"}]}),
+]
+
+
+class Limits(StepParams):
+    """What a script may use together with all that it starts."""
+
+    memory: Size | None = Field(default=None, description="Bytes, or such as `256MiB`.")
+    processes: int | None = Field(default=None, ge=1, description="Processes at once.")
+
+    @property
+    def given(self) -> dict[str, int]:
+        """The limits that were written, by name."""
+        limits = {"memory": self.memory, "processes": self.processes}
+        return {name: limit for name, limit in limits.items() if limit is not None}
+
+
 class ScriptParams(StepParams):
     """Runs a program (`command`) or a text (`inline`) and takes its exit code as the outcome.
 
     A script starts in a session of its own with a clean environment: PATH, HOME, LANG, LC_*, TZ, USER, LOGNAME,
     SHELL and TMPDIR of the local worker, then `env`, then KITSUNE_ROLLOUT_ID, KITSUNE_SERVER_ID, KITSUNE_STEP,
-    KITSUNE_ATTEMPT and KITSUNE_OPERATION.
+    KITSUNE_ATTEMPT, KITSUNE_OPERATION and KITSUNE_REBOOTS.
     When it takes too long or the rollout is aborted, the script and all that it has started get TERM, and KILL
     after `killGrace`.
+    It goes on when the local worker dies or restarts, and the next one takes over.
     A daemon that it leaves behind when it ends by itself lives on; redirect the daemon's output, for nobody reads
     it any more.
     """
@@ -138,6 +175,10 @@ class ScriptParams(StepParams):
     ] = Field(default=[0], description="Exit codes that mean success.")
     kill_grace: Duration = Field(
         default=timedelta(seconds=10), description="Time between TERM and KILL when it must end."
+    )
+    limits: Limits | None = Field(
+        default=None,
+        description="What it may use with all that it starts: `memory` and `processes`. More ends it. No limit by default.",
     )
     rollback_command: Given | None = Field(
         default=None,

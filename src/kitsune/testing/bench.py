@@ -12,9 +12,10 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
+from kitsune.agent.proc import boot_id, process_start_time
 from kitsune.agent.undo import UndoRecord, UndoStore
 from kitsune.errors import PlanRefused, StepFailed
-from kitsune.handlers.base import StepContext, StepHandler
+from kitsune.handlers.base import RecordedProcess, StepContext, StepHandler
 from kitsune.handlers.registry import HandlerRegistry
 from kitsune.handlers.validation import check_params
 from kitsune.models.durations import format_duration, parse_duration
@@ -35,6 +36,7 @@ class HandlerBench:
         reports: What it showed as live progress.
         left: The outputs that it left when it was ended by a timeout.
         processes: Process ids that it had recorded.
+        letting_go: Set it before you cancel `execute`, to do what an agent does that only restarts.
         operation_id: What names the step; both benches of one name and state folder share their undo record.
     """
 
@@ -61,6 +63,8 @@ class HandlerBench:
         self.reports: list[dict[str, Any]] = []
         self.left: dict[str, Any] = {}
         self.processes: list[int] = []
+        self.letting_go = False
+        self._start_times: dict[int, int | None] = {}
         self._rollout_id, self._server_id, self._step_name = rollout_id, server_id, step_name
         self._handler = handler
         self._state = state
@@ -97,6 +101,26 @@ class HandlerBench:
         outputs = await _within(context, self._handler.execute(checked, context))
         travelled: dict[str, Any] = json.loads(json.dumps(dict(outputs), allow_nan=False))
         return travelled
+
+    async def resume(
+        self, params: Mapping[str, Any], *, timeout: float | str | timedelta = 60
+    ) -> dict[str, Any]:
+        """Go on with the last execution like an agent that finds what a dead one has left; takes and raises like `execute`.
+
+        Raises:
+            NothingLeft: Nothing is left of it.
+            RuntimeError: Nothing was executed on this bench.
+        """
+        if not self.attempt:
+            raise RuntimeError("nothing was executed on this bench: there is nothing to resume")
+        checked = self._check(params)
+        context = self._context("execute", attempt=self.attempt, timeout=timeout)
+        if self.processes:
+            pid = self.processes[-1]
+            known = RecordedProcess(boot_id(), pid, self._start_times[pid])
+            context = replace(context, process=known)
+        outputs = await _within(context, self._handler.resume(checked, context))
+        return dict(json.loads(json.dumps(dict(outputs), allow_nan=False)))
 
     async def rollback(
         self, *, timeout: float | str | timedelta = 60, refuse_conflicts: bool = False
@@ -146,6 +170,7 @@ class HandlerBench:
             leave_outputs=self.left.update,
             report=lambda details: self.reports.append(json.loads(json.dumps(dict(details)))),
             record_process=self._record_process,
+            letting_go=lambda: self.letting_go,
         )
 
     def _operation(self, phase: str) -> str:
@@ -154,6 +179,7 @@ class HandlerBench:
 
     async def _record_process(self, pid: int) -> None:
         self.processes.append(pid)
+        self._start_times[pid] = process_start_time(pid)
 
 
 async def _within(context: StepContext, work: Awaitable[ResultT]) -> ResultT:

@@ -113,12 +113,9 @@ def test_another_user_has_another_home():
 @pytest.mark.parametrize(
     ("number", "permanent"), [(errno.EAGAIN, False), (errno.ETXTBSY, False), (errno.EACCES, True)]
 )
-def test_only_a_passing_trouble_is_worth_another_execution(monkeypatch, number, permanent):
-    def refuse(*_args, **_more):
-        raise OSError(number, os.strerror(number), "/bin/sh")
-
-    monkeypatch.setattr(launch.subprocess, "Popen", refuse)
+def test_only_a_passing_trouble_is_worth_another_execution(number, permanent):
     program = launch.Program(argv=["/bin/sh"], environment={})
-    with pytest.raises(StepFailed, match="cannot start '/bin/sh': ") as failure:
-        launch.start_program(program, stdout=1, stderr=2)
-    assert failure.value.permanent is permanent
+    error = OSError(number, os.strerror(number), "/bin/sh")
+    failure = launch.start_failure(error, "/bin/sh", program, cwd=None)
+    assert str(failure) == f"cannot start '/bin/sh': {os.strerror(number)}"
+    assert failure.permanent is permanent

@@ -1,20 +1,22 @@
 """What is kept of a program's output."""
 
-import os
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kitsune.agent.output import OutputCapture, OutputStreams
+from kitsune.agent.output import Output
+from kitsune.agent.shim import RING, Spool
 
 
 def captured(path, data, *, limit=1000, chunk=4096, cap=1 << 20):
-    capture = OutputCapture(path, limit=limit, cap=cap)
+    """Spool what a shim would, and read it as the agent does."""
+    spool = Spool(str(path.parent), path.stem, cap)
     for start in range(0, len(data), chunk):
-        capture.feed(data[start : start + chunk])
-    capture.close()
-    return capture
+        spool.feed(data[start : start + chunk])
+    spool.close()
+    output = Output.read(path.parent, path.stem, limit=limit, size=spool.size)
+    output.spool_error = spool.error
+    return output
 
 
 @pytest.fixture
@@ -101,23 +103,26 @@ def test_a_full_disk_ends_the_file_and_not_the_capture(log):
     assert capture.text().bytes == 10_000
 
 
+def test_what_a_file_lost_is_read_from_the_tail(log):
+    log.symlink_to("/dev/full")
+    assert captured(log, b"one\ntwo\n").text().text == "one\ntwo\n"
+
+
+def test_beyond_the_cap_only_the_end_is_kept(log):
+    captured(log, b"x" * 500_000 + b"the end", cap=1000)
+    tail = log.with_suffix(".tail").read_bytes()
+    assert tail.startswith(b"%020d\n" % 500_007)
+    assert tail.endswith(b"xthe end")
+    assert len(tail) == RING + 21
+    assert captured(log, b"x" * 500_000 + b"the end", cap=1000).last_line(10) == "…the end"
+
+
 def test_a_file_that_cannot_be_made_is_said_and_no_failure(tmp_path):
-    streams = OutputStreams(tmp_path / "nowhere", limit=100)
-    with streams:
-        streams.stdout.feed(b"hello")
-    assert streams.stdout.text().text == "hello"
-    assert streams.spool_error == (
-        "stdout.log is not whole: No such file or directory; "
-        "stderr.log is not whole: No such file or directory"
-    )
-
-
-def test_closing_twice_closes_no_other_file(log):
-    capture = captured(log, b"x")
-    other = os.open(log, os.O_RDONLY)
-    capture.close()
-    assert os.read(other, 1) == b"x"
-    os.close(other)
+    spool = Spool(str(tmp_path / "nowhere"), "stdout")
+    spool.feed(b"hello")
+    spool.close()
+    assert spool.error == "stdout.log is not whole: No such file or directory"
+    assert Output.read(tmp_path / "nowhere", "stdout", limit=10).text().text == ""
 
 
 def test_the_last_lines_are_whole_lines(log):

@@ -112,7 +112,7 @@ async def test_an_inline_text_goes_to_its_interpreter_as_a_file(run, context):
     )
     found = await lines_of(run(ctx, inline=text, interpreter=f"'{sys.executable}' -I"))
     assert found == ["True 1"]
-    assert names_in(ctx.spool) == ["stderr.log", "stdout.log"]
+    assert names_in(ctx.spool) == ["exit.json", "stderr.log", "stdout.log"]
 
 
 async def test_stdin_is_what_was_given(run):
@@ -141,6 +141,7 @@ async def test_a_script_sees_a_clean_environment(run, context, monkeypatch):
         "KITSUNE_STEP": "deploy",
         "KITSUNE_ATTEMPT": "2",
         "KITSUNE_OPERATION": ctx.operation_id,
+        "KITSUNE_REBOOTS": "0",
     }
     assert found["LC_TIME"] == "C"
 
@@ -190,7 +191,7 @@ async def test_the_process_is_journalled_while_it_runs(run, context):
         recorded.append(pid)
 
     ctx = context(record_process=record)
-    assert await lines_of(run(ctx, inline="echo $$")) == [str(recorded[0])]
+    assert await lines_of(run(ctx, inline="echo $PPID")) == [str(recorded[0])]
 
 
 async def test_a_process_that_cannot_be_journalled_is_ended(run, context):

@@ -157,4 +157,4 @@ async def test_nothing_stays_open_after_a_cancel(start):
     script.task.cancel()
     await script.end()
     assert len(names_in("/proc/self/fd")) == before
-    assert names_in(script.ctx.spool) == ["pids", "stderr.log", "stdout.log"]
+    assert names_in(script.ctx.spool) == ["exit.json", "pids", "stderr.log", "stdout.log"]
