@@ -72,9 +72,7 @@ class Isolation:
         # Shared address space that nobody routes; a /30 of its own for each server.
         block = (os.getpid() * 64 + number) % (1 << 18)
         base = (100 << 24) + (64 << 16) + block * 4
-        outside, inside = (
-            socket.inet_ntoa((base + last).to_bytes(4, "big")) for last in (1, 2)
-        )
+        outside, inside = (socket.inet_ntoa((base + last).to_bytes(4, "big")) for last in (1, 2))
         _run("ip", "netns", "add", self._namespace)
         _run("ip", "link", "add", self._link, "type", "veth", "peer", "name", inner)
         _run("ip", "link", "set", inner, "netns", self._namespace)

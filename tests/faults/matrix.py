@@ -98,7 +98,9 @@ MATRIX = [
     Row(
         "N4",
         "a partition that does not end",
-        ("tests/server/test_reachability.py::test_a_server_that_goes_away_in_the_middle_ends_as_unknown",),
+        (
+            "tests/server/test_reachability.py::test_a_server_that_goes_away_in_the_middle_ends_as_unknown",
+        ),
     ),
     Row(
         "N7",
@@ -108,7 +110,11 @@ MATRIX = [
             "tests/server/test_reachability.py::test_a_batch_in_which_nobody_answers_stops_the_rollout",
         ),
     ),
-    Row("S1", "a slow script says nothing", (f"{_SERVERS}a_silent_script_outlives_its_heartbeat_timeout",)),
+    Row(
+        "S1",
+        "a slow script says nothing",
+        (f"{_SERVERS}a_silent_script_outlives_its_heartbeat_timeout",),
+    ),
     Row(
         "S2",
         "a script exceeds its timeout",
@@ -226,7 +232,11 @@ MATRIX = [
         "a rollback while an agent is offline",
         (f"{_CONTROL}a_rollback_waits_for_a_server_that_is_away",),
     ),
-    Row("B3", "a rollback after the journal was lost", ("tests/server/test_hostile_world.py::test_a_lost_journal_is_a_rollback_that_failed",)),
+    Row(
+        "B3",
+        "a rollback after the journal was lost",
+        ("tests/server/test_hostile_world.py::test_a_lost_journal_is_a_rollback_that_failed",),
+    ),
     Row(
         "B4",
         "a rollback of a server that is half done",
@@ -279,7 +289,11 @@ MATRIX = [
             "tests/server/test_refusals.py::test_all_problems_come_at_once_and_in_the_details",
         ),
     ),
-    Row("V3", "a server that is listed twice", (f"{_BAD_PLANS}a_bad_plan_is_refused_in_the_right_words",)),
+    Row(
+        "V3",
+        "a server that is listed twice",
+        (f"{_BAD_PLANS}a_bad_plan_is_refused_in_the_right_words",),
+    ),
     Row(
         "V4",
         "servers without an agent",
@@ -288,8 +302,14 @@ MATRIX = [
             "tests/server/test_reachability.py::test_policy_skip_leaves_a_server_out",
         ),
     ),
-    Row("V5", "no servers at all", ("tests/server/test_refusals.py::test_a_malformed_request_fails_with_the_right_words",)),
-    Row("A7", "two agents with one server id", why="two folders on two hosts: see `kitsune doctor`"),
+    Row(
+        "V5",
+        "no servers at all",
+        ("tests/server/test_refusals.py::test_a_malformed_request_fails_with_the_right_words",),
+    ),
+    Row(
+        "A7", "two agents with one server id", why="two folders on two hosts: see `kitsune doctor`"
+    ),
     Row("T4", "Temporal restored from a backup", why="needs an older copy of its database"),
     Row("F6", "power loss", why="needs a machine that can lose its power"),
     Row("S6", "a process that cannot be killed", why="cannot be made without a broken device"),

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import sqlite3
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -57,9 +58,7 @@ class Evidence:
     may_be_unknown: set[str] = field(default_factory=set)
 
 
-def check_invariants(
-    world, rollout, *, trees=None, abort_at=None, may_be_unknown=(), secrets=()
-):
+def check_invariants(world, rollout, *, trees=None, abort_at=None, may_be_unknown=(), secrets=()):
     """Assert that every invariant holds of a rollout that has ended.
 
     Args:
@@ -81,11 +80,7 @@ def judge(evidence):
     """Return what is broken, one sentence each, beginning with the invariant's number."""
     if evidence.result is None:
         return ["I1 no silent loss: the rollout has no result"]
-    return [
-        f"{title}: {fault}"
-        for title, look in _INVARIANTS.items()
-        for fault in look(evidence)
-    ]
+    return [f"{title}: {fault}" for title, look in _INVARIANTS.items() for fault in look(evidence)]
 
 
 def _no_silent_loss(seen):
@@ -158,9 +153,7 @@ def _bounded_blast_radius(seen):
     if window is None:
         return
     marks = sorted(
-        mark
-        for notes in touched.values()
-        for mark in ((notes[0].at, 1), (notes[-1].at, -1))
+        mark for notes in touched.values() for mark in ((notes[0].at, 1), (notes[-1].at, -1))
     )
     at_once = most = 0
     for _, change in marks:
@@ -229,19 +222,7 @@ def _stop_means_stop(seen):
 
 
 def _honest_history(seen):
-    known = {
-        row["id"]: row for rows in seen.journal.values() if rows is not None for row in rows
-    }
-    for note in seen.notes:
-        if seen.journal.get(note.server_id) is None or note.kind not in ("START", "UNDO"):
-            continue
-        if not any(note.operation.startswith(operation) for operation in known):
-            yield f"{note} stands in no journal"
-    starts = Counter(note.operation for note in seen.notes if note.kind == "START")
-    for operation, row in known.items():
-        count = sum(many for name, many in starts.items() if name.startswith(operation))
-        if count > row["executions"]:
-            yield f"{row['step']} ran {count} times, the journal says {row['executions']}"
+    yield from _ledger_against_journal(seen)
     for server in seen.result.results:
         handed_out = seen.scheduled.get(server.server_id)
         for step in server.steps_executed:
@@ -253,6 +234,20 @@ def _honest_history(seen):
         yield "nobody is named for the abort"
     for place in seen.leaks:
         yield f"a secret stands in {place}"
+
+
+def _ledger_against_journal(seen):
+    known = {row["id"]: row for rows in seen.journal.values() for row in rows or []}
+    for note in seen.notes:
+        if seen.journal.get(note.server_id) is None or note.kind not in ("START", "UNDO"):
+            continue
+        if not any(note.operation.startswith(operation) for operation in known):
+            yield f"{note} stands in no journal"
+    starts = Counter(note.operation for note in seen.notes if note.kind == "START")
+    for operation, row in known.items():
+        count = sum(many for name, many in starts.items() if name.startswith(operation))
+        if count > row["executions"]:
+            yield f"{row['step']} ran {count} times, the journal says {row['executions']}"
 
 
 def _resources_return(seen):
@@ -338,8 +333,6 @@ def journal_of(server, rollout_id):
 
 def _patiently(look, patience=15):
     """Give what is being cleaned up a moment."""
-    import time
-
     deadline = time.monotonic() + patience
     while (found := look()) and time.monotonic() < deadline:
         time.sleep(0.2)

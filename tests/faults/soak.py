@@ -26,7 +26,10 @@ def main():
     given = parser.parse_args()
     print(f"seed {given.seed}, {given.agents} agents, {given.minutes} minutes", flush=True)
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="kitsune-soak-") as folder, World(Path(folder)) as world:
+    with (
+        tempfile.TemporaryDirectory(prefix="kitsune-soak-") as folder,
+        World(Path(folder)) as world,
+    ):
         machine = Machine(world, seed=given.seed, agents=given.agents, say=_to_log)
         samples, rounds = {}, 0
         while (spent := (time.monotonic() - began) / 60) < given.minutes:
@@ -36,7 +39,9 @@ def main():
             rounds += 1
             if machine.gentle:
                 _sample(world, samples)
-            print(f"round {rounds}: {machine.faults} faults, {machine.checked} rollouts", flush=True)
+            print(
+                f"round {rounds}: {machine.faults} faults, {machine.checked} rollouts", flush=True
+            )
         grown = report(samples)
     print("grown: " + "; ".join(grown) if grown else "flat")
     return 1 if grown else 0
@@ -45,8 +50,8 @@ def main():
 def report(samples):
     """Print what each process held at first and at last; return what grew too much."""
     grown = []
-    for (name, pid), rows in sorted(samples.items()):
-        rows = rows[1:]  # the first one is still warming up
+    for (name, pid), taken in sorted(samples.items()):
+        rows = taken[1:]  # the first one is still warming up
         if len(rows) < _LEAST_SAMPLES:
             print(f"{name} ({pid}): {len(rows)} samples, too few to compare")
             continue

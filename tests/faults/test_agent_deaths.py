@@ -1,5 +1,6 @@
 """An agent dies, with and without its scripts, and comes back, with and without its host."""
 
+import contextlib
 import os
 import signal
 import sqlite3
@@ -58,10 +59,8 @@ def kill_all(world, server, handle):
     server.kill()
     row = next(row for row in journal_of(server, handle.id) if row["state"] == "started")
     for pid in {row["pid"], *world.processes_of(handle.id)} - {None}:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
     until(lambda: not world.processes_of(handle.id), "all of it is dead")
 
 

@@ -17,11 +17,22 @@ def note(kind, at, *, server="a", step="one", operation=None, attempt=1, pid=7):
 
 def server(name, status="succeeded", steps=("one", "two"), **keys):
     outcomes = [
-        {"name": step, "success": True, "type": "script", "index": index, "outputs": {"exitCode": 0}}
+        {
+            "name": step,
+            "success": True,
+            "type": "script",
+            "index": index,
+            "outputs": {"exitCode": 0},
+        }
         for index, step in enumerate(steps)
     ]
     success = status == "succeeded"
-    return {"serverId": name, "success": success, "status": status, "stepsExecuted": outcomes} | keys
+    return {
+        "serverId": name,
+        "success": success,
+        "status": status,
+        "stepsExecuted": outcomes,
+    } | keys
 
 
 def result(*servers, **keys):

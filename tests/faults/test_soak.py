@@ -8,7 +8,9 @@ FLAT = [{"MB": 100.0, "descriptors": 20, "threads": 9}] * 10
 
 
 def growing(**steps):
-    return [{key: value + steps.get(key, 0) * n for key, value in FLAT[0].items()} for n in range(10)]
+    return [
+        {key: value + steps.get(key, 0) * n for key, value in FLAT[0].items()} for n in range(10)
+    ]
 
 
 def test_a_flat_process_is_flat():

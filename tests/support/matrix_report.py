@@ -11,7 +11,9 @@ OUTCOMES = pytest.StashKey[dict]()
 
 
 def pytest_addoption(parser):
-    parser.addoption("--matrix-report", metavar="FILE", help="write the fault matrix as JSON to FILE")
+    parser.addoption(
+        "--matrix-report", metavar="FILE", help="write the fault matrix as JSON to FILE"
+    )
     parser.addoption("--seed", type=int, metavar="N", help="seed of the random faults")
 
 
