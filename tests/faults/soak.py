@@ -43,6 +43,9 @@ def main():
                 f"round {rounds}: {machine.faults} faults, {machine.checked} rollouts", flush=True
             )
         grown = report(samples)
+    if not any(len(rows) > _LEAST_SAMPLES for rows in samples.values()):
+        print("too short to say whether anything grows: give it more --minutes")
+        return 2
     print("grown: " + "; ".join(grown) if grown else "flat")
     return 1 if grown else 0
 

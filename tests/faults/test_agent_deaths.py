@@ -109,7 +109,7 @@ def test_a_script_that_asks_for_a_reboot_runs_again_after_it(world, record_recov
     mark = world.folder / "please-reboot"
     a.env["KITSUNE_REBOOT_COMMAND"] = f"touch {mark}"
     body = 'echo "reboots: ${KITSUNE_REBOOTS:-0}"; [ "${KITSUNE_REBOOTS:-0}" -gt 0 ] || exit 194'
-    a.end()
+    a.kill()
     a.start().await_ready()
     steps = [world.step("one", body), world.step("two")]
     handle = world.start([a], steps, heartbeatTimeout=4)
