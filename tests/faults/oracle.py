@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import sqlite3
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -221,17 +222,7 @@ def _stop_means_stop(seen):
 
 
 def _honest_history(seen):
-    known = {row["id"]: row for rows in seen.journal.values() if rows is not None for row in rows}
-    for note in seen.notes:
-        if seen.journal.get(note.server_id) is None or note.kind not in ("START", "UNDO"):
-            continue
-        if not any(note.operation.startswith(operation) for operation in known):
-            yield f"{note} stands in no journal"
-    starts = Counter(note.operation for note in seen.notes if note.kind == "START")
-    for operation, row in known.items():
-        count = sum(many for name, many in starts.items() if name.startswith(operation))
-        if count > row["executions"]:
-            yield f"{row['step']} ran {count} times, the journal says {row['executions']}"
+    yield from _ledger_against_journal(seen)
     for server in seen.result.results:
         handed_out = seen.scheduled.get(server.server_id)
         for step in server.steps_executed:
@@ -243,6 +234,20 @@ def _honest_history(seen):
         yield "nobody is named for the abort"
     for place in seen.leaks:
         yield f"a secret stands in {place}"
+
+
+def _ledger_against_journal(seen):
+    known = {row["id"]: row for rows in seen.journal.values() for row in rows or []}
+    for note in seen.notes:
+        if seen.journal.get(note.server_id) is None or note.kind not in ("START", "UNDO"):
+            continue
+        if not any(note.operation.startswith(operation) for operation in known):
+            yield f"{note} stands in no journal"
+    starts = Counter(note.operation for note in seen.notes if note.kind == "START")
+    for operation, row in known.items():
+        count = sum(many for name, many in starts.items() if name.startswith(operation))
+        if count > row["executions"]:
+            yield f"{row['step']} ran {count} times, the journal says {row['executions']}"
 
 
 def _resources_return(seen):
@@ -328,8 +333,6 @@ def journal_of(server, rollout_id):
 
 def _patiently(look, patience=15):
     """Give what is being cleaned up a moment."""
-    import time
-
     deadline = time.monotonic() + patience
     while (found := look()) and time.monotonic() < deadline:
         time.sleep(0.2)

@@ -43,6 +43,9 @@ def main():
                 f"round {rounds}: {machine.faults} faults, {machine.checked} rollouts", flush=True
             )
         grown = report(samples)
+    if not any(len(rows) > _LEAST_SAMPLES for rows in samples.values()):
+        print("too short to say whether anything grows: give it more --minutes")
+        return 2
     print("grown: " + "; ".join(grown) if grown else "flat")
     return 1 if grown else 0
 
@@ -50,8 +53,8 @@ def main():
 def report(samples):
     """Print what each process held at first and at last; return what grew too much."""
     grown = []
-    for (name, pid), rows in sorted(samples.items()):
-        rows = rows[1:]  # the first one is still warming up
+    for (name, pid), taken in sorted(samples.items()):
+        rows = taken[1:]  # the first one is still warming up
         if len(rows) < _LEAST_SAMPLES:
             print(f"{name} ({pid}): {len(rows)} samples, too few to compare")
             continue

@@ -1,5 +1,6 @@
 """An agent dies, with and without its scripts, and comes back, with and without its host."""
 
+import contextlib
 import os
 import signal
 import sqlite3
@@ -58,10 +59,8 @@ def kill_all(world, server, handle):
     server.kill()
     row = next(row for row in journal_of(server, handle.id) if row["state"] == "started")
     for pid in {row["pid"], *world.processes_of(handle.id)} - {None}:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
     until(lambda: not world.processes_of(handle.id), "all of it is dead")
 
 
@@ -110,7 +109,7 @@ def test_a_script_that_asks_for_a_reboot_runs_again_after_it(world, record_recov
     mark = world.folder / "please-reboot"
     a.env["KITSUNE_REBOOT_COMMAND"] = f"touch {mark}"
     body = 'echo "reboots: ${KITSUNE_REBOOTS:-0}"; [ "${KITSUNE_REBOOTS:-0}" -gt 0 ] || exit 194'
-    a.end()
+    a.kill()
     a.start().await_ready()
     steps = [world.step("one", body), world.step("two")]
     handle = world.start([a], steps, heartbeatTimeout=4)

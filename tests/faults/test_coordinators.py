@@ -100,7 +100,7 @@ def test_overlapping_rollouts_in_opposite_orders_take_turns(world, record_recove
     for server in servers:
         notes = [note for handle in handles for note in world.ledger(handle.id, server)]
         turns = [note.rollout_id for note in sorted(notes, key=lambda note: note.at)]
-        assert turns in ([turns[0]] * 4 + [turns[-1]] * 4,)
+        assert turns == [turns[0]] * 4 + [turns[-1]] * 4
 
 
 def test_without_temporal_a_run_says_so_and_creates_nothing(own_world, record_recovery):

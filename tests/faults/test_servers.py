@@ -133,18 +133,17 @@ def test_a_gigabyte_of_output_is_cut_and_costs_no_memory(world, record_recovery)
 
 
 def resident(pid):
-    with open(f"/proc/{pid}/statm") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 @needs_root
 def test_an_agent_that_cannot_record_does_nothing_and_still_answers(world, record_recovery):
     full = world.add("f2", disk="4m")
     filler = full.state / "filler"
-    with filler.open("wb") as file, pytest.raises(OSError, match="No space"):
-        while True:
-            file.write(b"x" * 65536)
-            file.flush()
+    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+        while True:  # until nothing fits any more
+            file.write(b"x" * 4096)
     with record_recovery("F2", expected="refused with the reason; works again with room") as seen:
         refused = world.kitsune("run", world.plan_file([full], [world.step("one")]), "-y")
         seen(f"exit {refused.returncode}")
