@@ -9,6 +9,7 @@ from io import FileIO
 from pathlib import Path
 
 from kitsune.agent.disk import CHUNK, sync_folder, write_all
+from kitsune.agent.failpoints import failpoint
 from kitsune.agent.threads import Stop
 from kitsune.agent.traits import FileTraits, give_traits
 from kitsune.errors import StepFailed
@@ -91,8 +92,10 @@ def replace_file(
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+        failpoint("file.after_temp")
         stop.check()
         os.rename(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+        failpoint("file.after_rename")
     except BaseException:
         with suppress(OSError):
             remove_file(folder, temporary)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from kitsune.agent.disk import CHUNK, refused, sync_folder, write_all
+from kitsune.agent.failpoints import failpoint
 from kitsune.agent.threads import Stop, in_thread
 from kitsune.errors import StepFailed
 
@@ -80,8 +81,10 @@ class UndoStore:
                 if draft.exists():  # an agent died while it kept this very record
                     shutil.rmtree(draft)
                 _write_draft(draft, facts, source, stop or Stop())
+                failpoint("undo.before_record")
                 draft.rename(place)
                 sync_folder(self._folder)
+                failpoint("undo.after_record")
             except OSError as error:
                 raise refused(error, self._folder, doing=_KEEP, needed=size) from error
         return self._record(operation_id, self._manifest(operation_id))

@@ -65,7 +65,8 @@ async def resume_with_reboots(
         return await run_with_reboots(ctx, attach, reboots=reboots)
     if not asked.happened:
         await wait_for_reboot(ctx, asked)
-    again = replace(ctx, spool=ctx.spool / _AGAIN)
+    of_run_before = ctx.process is not None and ctx.process.boot_id == asked.boot_id
+    again = replace(ctx, spool=ctx.spool / _AGAIN, process=None if of_run_before else ctx.process)
     if again.spool.exists() and any(again.spool.iterdir()):
         return await resume_with_reboots(again, run, attach, reboots=asked.count)
     again.spool.mkdir(mode=0o700, exist_ok=True)

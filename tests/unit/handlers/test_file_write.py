@@ -2,6 +2,7 @@ import asyncio
 import hashlib
 import os
 import shutil
+import signal
 import socket
 import stat
 import subprocess
@@ -604,48 +605,43 @@ async def test_an_execution_after_the_link_was_switched_is_refused(bench, place)
 
 
 KILLED = """
-import asyncio, os, sys
+import asyncio, sys
 from pathlib import Path
 from kitsune.handlers.file_write import FileWriteHandler
 from kitsune.testing import HandlerBench
 
-state, path, number, moment = sys.argv[1:]
-rename, renames = os.rename, []
-
-def die(*args, **options):
-    renames.append(args)
-    if len(renames) == int(number) and moment == "before":
-        os._exit(77)
-    rename(*args, **options)
-    if len(renames) == int(number):
-        os._exit(77)
-
-os.rename = die
+state, path = sys.argv[1:]
 asyncio.run(HandlerBench(FileWriteHandler(), state=Path(state)).execute({"path": path, "content": "new"}))
 """
 
 
+def write_and_die(state, file, place):
+    """Execute the step in a process of its own that kills itself at a fail point."""
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, state, file],
+        env={**os.environ, "KITSUNE_FAILPOINTS": f"{place}=kill"},
+        capture_output=True, check=False,
+    )  # fmt: skip
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+
+
 @pytest.mark.parametrize(
-    ("number", "moment", "content"),
+    ("point", "content"),
     [
-        pytest.param(1, "before", "old", id="while it keeps the old file"),
-        pytest.param(1, "after", "old", id="between undo record and writing"),
-        pytest.param(2, "before", "old", id="between writing and rename"),
-        pytest.param(2, "after", "new", id="after the rename"),
+        pytest.param("undo.before_record", "old", id="while it keeps the old file"),
+        pytest.param("undo.after_record", "old", id="between undo record and writing"),
+        pytest.param("file.after_temp", "old", id="between writing and rename"),
+        pytest.param("file.after_rename", "new", id="after the rename"),
     ],
 )
 async def test_a_killed_agent_leaves_a_whole_file_and_its_step_can_run_again(
-    tmp_path, place, number, moment, content
+    tmp_path, place, point, content
 ):
     file = place / "file"
     file.write_text("old")
     file.chmod(0o640)
     before = seen(file)
-    killed = subprocess.run(
-        [sys.executable, "-c", KILLED, tmp_path / "state", file, str(number), moment],
-        capture_output=True, check=False,
-    )  # fmt: skip
-    assert killed.returncode == 77, killed.stderr.decode()
+    write_and_die(tmp_path / "state", file, point)
     assert file.read_text() == content
 
     bench = HandlerBench(FileWriteHandler(), state=tmp_path / "state")
@@ -662,9 +658,7 @@ async def test_a_rollback_cleans_up_after_a_killed_agent(tmp_path, place):
     file = place / "file"
     file.write_text("old")
     before = seen(file)
-    subprocess.run(
-        [sys.executable, "-c", KILLED, tmp_path / "state", file, "2", "before"], check=False
-    )
+    write_and_die(tmp_path / "state", file, "file.after_temp")
     assert len(everything(place)) == 2
 
     handler, params = FileWriteHandler(), {"path": str(file), "content": "new"}

@@ -2,11 +2,13 @@
 
 import asyncio
 import sys
+from dataclasses import replace
 
 import pytest
 
 from kitsune.agent import proc
 from kitsune.errors import StepFailed
+from kitsune.handlers.base import RecordedProcess
 from kitsune.handlers.script import ScriptHandler
 from kitsune.handlers.script_reboots import resume_with_reboots, run_with_reboots
 from kitsune.testing import HandlerBench
@@ -95,6 +97,25 @@ async def test_an_agent_that_dies_after_the_restart_goes_on_with_the_second_run(
     outputs = await resume_with_reboots(ctx, script.run, script.attach)
     assert outputs == {"exitCode": 0, "reboots": 1}
     assert (script.runs, script.attached, host.times_asked) == ([0, 1], [1], 1)
+
+
+@pytest.mark.parametrize("boot", ["0", "1"])
+async def test_a_run_after_the_restart_is_never_taken_for_the_process_of_the_one_before(
+    host, ctx, boot
+):
+    seen = []
+
+    async def attach(part, _reboots):
+        seen.append(part.process)
+        return {}
+
+    script = Script(restarts=1)
+    await until_down(run_with_reboots(ctx, script.run), host, 1)
+    host.boot("1")
+    await resume_with_reboots(ctx, script.run, attach)
+    process = RecordedProcess(boot, 7, 8)
+    await resume_with_reboots(replace(ctx, process=process), script.run, attach)
+    assert seen == [process if boot == "1" else None]
 
 
 async def test_a_host_that_stays_up_is_not_asked_again(host, ctx):
