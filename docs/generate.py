@@ -52,6 +52,7 @@ ENVIRONMENT = {
     "Default: `30d`. `--undo-retention` wins.",
     "ENV_OUTPUT_LIMIT": "Room for the output of all scripts together, such as `512MiB`; the oldest goes first. Default: `1GiB`.",
     "ENV_REBOOT_COMMAND": "What restarts this host, as words for a shell. Default: `systemctl reboot`.",
+    "ENV_FAILPOINTS": "For tests of Kitsune itself: where a local worker kills itself or waits, as in `shim.ready=kill`. Default: nowhere.",
 }
 #: What scripts find in their environment.
 SCRIPT_ENVIRONMENT = {

@@ -83,28 +83,79 @@ async def test_a_killed_orchestrator_changes_nothing_but_the_time(fleet, tmp_pat
     assert notes(ledger, "START") == notes(ledger, "END") == SERVERS
 
 
-async def test_a_script_whose_agent_died_is_an_honest_failure_and_never_two_copies(fleet, tmp_path):
-    ledger, hold = tmp_path / "ledger", tmp_path / "hold"
+def worker(fleet, name):
+    return next(worker for worker in fleet.workers if worker.name == name)
+
+
+def script_processes(server_id):
+    return list(processes_with(f"KITSUNE_SERVER_ID={server_id}"))
+
+
+async def start_held(fleet, ledger, hold, **more):
     handle = await start(
         fleet,
         {
             "servers": ["server-1"],
             "steps": [ledger_step(ledger, hold=hold)],
             "heartbeatTimeout": 3,
+            **more,
         },
     )
     await until(lambda: notes(ledger, "START") == ["server-1"])
+    return handle
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+async def test_a_script_outlives_its_agent_and_is_taken_over(fleet, tmp_path, number):
+    ledger, hold = tmp_path / "ledger", tmp_path / "hold"
+    handle = await start_held(fleet, ledger, hold)
+    before = worker(fleet, "server-1").pid
+    os.kill(before, number)
+    await until(lambda: worker(fleet, "server-1").pid not in (None, before))
+    hold.touch()
+    assert (await handle.result()).success
+    assert notes(ledger, "START") == notes(ledger, "END") == ["server-1"]
+
+
+async def test_what_ended_while_the_agent_was_dead_is_reported(fleet, tmp_path):
+    ledger, hold = tmp_path / "ledger", tmp_path / "hold"
+    handle = await start_held(fleet, ledger, hold)
+    hold.touch()
     kill(fleet, "server-1")
+    assert (await handle.result()).success
+    assert notes(ledger, "START") == notes(ledger, "END") == ["server-1"]
+
+
+async def test_a_script_that_died_with_its_agent_is_an_honest_failure(fleet, tmp_path):
+    ledger, hold = tmp_path / "ledger", tmp_path / "hold"
+    handle = await start_held(fleet, ledger, hold)
+    marked = script_processes("server-1")
+    kill(fleet, "server-1")
+    for pid in marked:
+        shim = int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+        for end in (shim, pid):
+            if end > 1 and end != os.getpid():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(end, signal.SIGKILL)
     with pytest.raises(WorkflowFailureError) as caught:
         await handle.result()
     result = RolloutResult.model_validate(caught.value.cause.details[0])
     step = result.results[0].steps_executed[0]
     assert step.status == "interrupted"
     assert "interrupted: the local worker died while the step ran" in result.results[0].error
-    hold.touch()
-    marked = "KITSUNE_SERVER_ID=server-1"
-    assert not list(processes_with(marked))
     assert (notes(ledger, "START"), notes(ledger, "END")) == (["server-1"], [])
+
+
+async def test_what_a_terminated_rollout_left_running_is_ended(fleet, tmp_path):
+    ledger, hold = tmp_path / "ledger", tmp_path / "hold"
+    handle = await start_held(fleet, ledger, hold)
+    client = await connect(fleet.address)
+    kill(fleet, "server-1")
+    await client.get_workflow_handle(names.server_execution_id("server-1")).terminate()
+    await handle.terminate()
+    assert script_processes("server-1")
+    await until(lambda: not script_processes("server-1"))
+    assert notes(ledger, "END") == []
 
 
 async def until_it_sleeps(fleet, server_id):

@@ -147,6 +147,7 @@ def test_a_script_of_a_rollout_that_is_closed_is_ended_by_the_next_agent(world, 
         [world.step("one", "sleep 120")],
         heartbeatTimeout=4,
         unreachable={"policy": "fail", "timeout": "3s"},
+        rollback={"scope": "none"},  # else it would wait for the server, to undo it
     )
     world.await_note(handle, "START")
     a.kill()

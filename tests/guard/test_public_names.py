@@ -18,6 +18,9 @@ PUBLIC = {
 
 # Members that a handler may define or use.
 HANDLER_MEMBERS = {
+    "survives",
+    "resume",
+    "resume_rollback",
     "type",
     "params_model",
     "idempotent",

@@ -10,6 +10,8 @@ import pytest
 REPOSITORY = Path(__file__).parents[2]
 SOURCES = sorted((REPOSITORY / "src").rglob("*.py"))
 LONGEST_MODULE = 400
+#: The shim stands alone: it starts without our package, so it cannot be two modules.
+ALLOWED = {"shim.py": 500}
 VAGUE_NAMES = {"utils", "util", "common", "helpers", "helper", "manager", "misc"}
 
 
@@ -25,7 +27,7 @@ def test_there_is_source_to_look_at():
 def test_a_module_says_what_it_is_for_and_stays_small(path):
     text = path.read_text()
     assert ast.get_docstring(ast.parse(text)), "a module begins with its purpose"
-    assert text.count("\n") <= LONGEST_MODULE
+    assert text.count("\n") <= ALLOWED.get(path.name, LONGEST_MODULE)
     assert path.stem not in VAGUE_NAMES
 
 

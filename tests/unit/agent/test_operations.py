@@ -12,7 +12,7 @@ import pytest
 from kitsune.agent.journal import Journal, Operation
 from kitsune.agent.operations import OperationRunner, Work
 from kitsune.agent.processes import boot_id, process_start_time
-from kitsune.errors import JournalUnavailable, StepFailed
+from kitsune.errors import JournalUnavailable, NothingLeft, StepFailed
 from kitsune.models.results import StepOutcome
 from kitsune.names import ENV_OPERATION
 
@@ -195,6 +195,63 @@ async def test_a_handler_that_cancels_itself_has_failed(journal):
     handler = Handler(asyncio.CancelledError())
     verdict = await OperationRunner(journal).run(OPERATION, work(handler))
     assert verdict.outcome.status == "failed"
+
+
+async def test_what_survives_is_resumed_and_not_run_again(journal):
+    await die_in_the_middle(journal, pid=4711, pid_start=1)
+    handler, resumed = Handler(), []
+
+    async def resume(entry, _record_process):
+        resumed.append((entry.executions, entry.pid))
+        return {"resumed": True}
+
+    runner = OperationRunner(journal)
+    verdict = await runner.run(OPERATION, replace(work(handler), resume=resume))
+    assert (handler.attempts, resumed) == ([], [(1, 4711)])
+    assert verdict.outcome.outputs == {"resumed": True}
+    again = await runner.run(OPERATION, replace(work(handler), resume=resume))
+    assert (again.outcome.success, len(resumed)) == (True, 1)
+
+
+@pytest.mark.parametrize(("boot", "cause"), [(None, "worker died"), ("other", "host restarted")])
+async def test_what_survives_and_is_gone_is_an_honest_failure(journal, boot, cause):
+    async def resume(_entry, _record_process):
+        raise NothingLeft("gone")
+
+    await die_in_the_middle(journal, boot=boot)
+    handler = Handler()
+    verdict = await OperationRunner(journal).run(OPERATION, replace(work(handler), resume=resume))
+    assert (verdict.outcome.status, verdict.final) == ("interrupted", True)
+    assert cause in verdict.outcome.error
+    assert handler.attempts == []
+
+
+async def test_a_stopping_agent_lets_go_of_what_survives(journal):
+    handler, resume = Handler("wait"), Handler({"resumed": True})
+    runner = OperationRunner(journal)
+    caller = asyncio.create_task(runner.run(OPERATION, replace(work(handler), resume=resume)))
+    await handler.started.wait()
+    verdict = await runner.cancel(OPERATION, stopping=True)
+    assert not verdict.final
+    assert (await caller) == verdict
+    assert (await journal.find(OPERATION.id)).state == "started"
+    later = await OperationRunner(journal).run(OPERATION, replace(work(handler), resume=resume))
+    assert later.outcome.outputs == {"resumed": True}
+
+
+async def test_what_a_dead_agent_left_of_another_rollout_is_ended_and_recorded(journal):
+    await die_in_the_middle(journal)
+    other = replace(OPERATION, run_id="run-2")
+    assert (await OperationRunner(journal).run(other, work(Handler({})))).outcome.success
+    entry = await journal.find(OPERATION.id)
+    assert (entry.state, entry.outcome.status) == ("finished", "interrupted")
+    assert "another rollout took this server" in entry.outcome.error
+
+
+async def test_only_what_nobody_goes_on_with_is_ended_at_the_start(journal):
+    await journal.begin(replace(OPERATION, step_type="script"), boot_id=boot_id())
+    assert await OperationRunner(journal).end_leftovers(surviving={"script"}) == 0
+    assert await OperationRunner(journal).end_leftovers() == 1
 
 
 async def test_another_boot_is_named_as_the_cause(journal):
