@@ -102,6 +102,7 @@ def test_make_targets_on_a_page_exist(page):
         "format",
         "docs",
         "bench",
+        "bench-large",
         "lock",
         "clean",
         "setup",

@@ -100,3 +100,19 @@ async def test_a_stop_that_cancels_ends_a_hold_and_undoes_it_as_the_plan_says(be
     assert result.reason == "not done within its deadline of 4s"
     assert statuses(result) == {"a": "failed", "b": "notStarted"}
     assert result.results[0].rolled_back is undone
+
+
+async def test_a_decision_about_one_step_is_not_one_about_the_next(bench):
+    await bench.start_servers("a")
+    plan = plan_of("a", {"onFailure": "ask"}, fail="a")
+    plan["steps"][0]["params"] = {"failOnce": ["a"]}
+    handle = await bench.start(plan)
+    await bench.until_progress(handle, lambda seen: seen.counts.get("held") == 1)
+    await handle.execute_update(names.RETRY, {"actor": "anna", "serverId": bench.id_of("a")})
+
+    await bench.until(lambda: "a" in bench.probe.count("execute", "two"))
+    await bench.until_progress(handle, lambda seen: seen.counts.get("held") == 1)
+    assert bench.probe.count("execute", "two") == ["a"]
+
+    await handle.execute_update(names.SKIP, {"actor": "anna", "serverId": bench.id_of("a")})
+    assert statuses(await bench.end_of(handle)) == {"a": "failed"}

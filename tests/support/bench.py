@@ -27,6 +27,7 @@ class ProbeParams(StepParams):
 
     fail: list[str] = []
     fail_times: int = 1_000_000
+    fail_once: list[str] = []
     fail_rollback: list[str] = []
     hold: list[str] = []
     fail_after_hold: list[str] = []
@@ -54,6 +55,8 @@ class Probe(StepHandler[ProbeParams]):
     async def execute(self, params: ProbeParams, ctx) -> Mapping[str, Any]:
         server = short(ctx.server_id)
         self.note("execute", ctx)
+        if server in params.fail_once and self.count("execute", ctx.step_name).count(server) == 1:
+            raise StepFailed(f"told to fail on {server} for once")
         if server in params.fail_after_hold:
             await self.held.wait()
             raise StepFailed(f"told to fail on {server}")

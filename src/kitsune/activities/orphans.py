@@ -11,7 +11,6 @@ from kitsune import names
 from kitsune.activities.plans import first_arguments
 from kitsune.activities.server import Agent
 from kitsune.agent.journal import Entry
-from kitsune.errors import JournalUnavailable
 from kitsune.models.requests import ServerRequest
 
 _FIRST_LOOK, _LOOK_EVERY = timedelta(seconds=5), timedelta(seconds=10)
@@ -33,8 +32,8 @@ async def end_orphans(
     while True:
         try:
             suspects = await _look(client, agent, suspects)
-        except (RPCError, ValueError, JournalUnavailable) as error:
-            logger.debug("cannot tell whether anything here was left behind: %s", error)
+        except Exception as error:  # noqa: BLE001 - whatever it was, the next look may do better
+            logger.warning("cannot tell whether anything here was left behind: %r", error)
             suspects = set()
         await asyncio.sleep(every.total_seconds())
 

@@ -2,22 +2,22 @@
 
 import asyncio
 import contextlib
-import logging
 import secrets
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from temporalio import activity
-from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from kitsune import names
 from kitsune.activities.plans import PlanReader
+from kitsune.activities.telling import failure, heartbeats, refuse, step_log, unrecorded
 from kitsune.agent.journal import Entry, Journal, Operation
 from kitsune.agent.operations import OperationRunner, Verdict, Work
 from kitsune.agent.undo import UndoRecord, UndoStore
@@ -36,20 +36,15 @@ from kitsune.models.requests import (
     StepRequest,
     UndoOutcome,
 )
-from kitsune.models.results import StepOutcome, json_of
+from kitsune.models.results import StepOutcome
 from kitsune.rollout.steps import EXECUTIONS_WHERE_IDEMPOTENT, without_large_params
 from kitsune.version import __version__
-
-#: How often a running step tells Temporal that it is alive; the SDK sends at most one in two seconds.
-_HEARTBEAT = timedelta(seconds=1)
 
 _LOST = (
     "this step began on this server, but its journal does not know it: the state folder was lost or changed, "
     "or another host answers under this server id; undo it by hand"
 )
 _GONE = "the undo record that this step kept is gone or another one: undo it by hand"
-
-logger = logging.getLogger("kitsune.agent")
 
 
 @dataclass(frozen=True)
@@ -119,12 +114,12 @@ class ServerActivities:
         told = _Told()
 
         async def execute(attempt: int, record_process: Any) -> Mapping[str, Any]:
-            _log(request).info("execution %d starts: %s", attempt, shown_params(params))
+            step_log(request).info("execution %d starts: %s", attempt, shown_params(params))
             context = self._context(request, operation, attempt, record_process, told)
             return await handler.execute(params, context)
 
         async def resume(entry: Entry, record_process: Any) -> Mapping[str, Any]:
-            _log(request).info("execution %d goes on", entry.executions)
+            step_log(request).info("execution %d goes on", entry.executions)
             context = self._context(request, operation, entry.executions, record_process, told)
             return await handler.resume(params, _resumed(context, entry))
 
@@ -132,12 +127,12 @@ class ServerActivities:
         verdict = await self._settled(operation, work, told)
         outcome = verdict.outcome
         if outcome.success:
-            _log(request).info("succeeded")
+            step_log(request).info("succeeded")
         else:
-            _log(request).warning("%s: %s", outcome.status, outcome.error)
+            step_log(request).warning("%s: %s", outcome.status, outcome.error)
         if outcome.success or outcome.status == "cancelled":
             return outcome
-        raise _failure(outcome, final=verdict.final)
+        raise failure(outcome, final=verdict.final)
 
     @activity.defn(name=names.ROLLBACK_STEP)
     async def rollback_step(self, request: StepRequest) -> UndoOutcome:
@@ -149,7 +144,7 @@ class ServerActivities:
         done = await self._what_was_done(request)
         if done is None:
             if request.begun:
-                _refuse(request, _LOST)
+                refuse(request, _LOST)
             return UndoOutcome(undone="nothingToUndo", detail="the step never started here")
         handler, params = await self._prepare(request)
         if handler.reversible_with(params) == "none":
@@ -169,7 +164,7 @@ class ServerActivities:
             return record
 
         async def undo(attempt: int, record_process: Any) -> Mapping[str, Any]:
-            _log(request).info("rollback %d starts", attempt)
+            step_log(request).info("rollback %d starts", attempt)
             record = await kept_record()
             await self._agent.journal.mark_undone(done.id)
             context = self._context(request, operation, attempt, record_process, told)
@@ -177,7 +172,7 @@ class ServerActivities:
             return {}
 
         async def resume(entry: Entry, record_process: Any) -> Mapping[str, Any]:
-            _log(request).info("rollback %d goes on", entry.executions)
+            step_log(request).info("rollback %d goes on", entry.executions)
             record = await kept_record()
             await self._agent.journal.mark_undone(done.id)
             context = self._context(request, operation, entry.executions, record_process, told)
@@ -187,9 +182,11 @@ class ServerActivities:
         work = _work(handler, request.step, undo, told, resume=resume)
         verdict = await self._settled(operation, work, told)
         if not verdict.outcome.success:
-            _log(request).error("rollback %s: %s", verdict.outcome.status, verdict.outcome.error)
-            raise _failure(verdict.outcome, final=verdict.final)
-        _log(request).info("rolled back")
+            step_log(request).error(
+                "rollback %s: %s", verdict.outcome.status, verdict.outcome.error
+            )
+            raise failure(verdict.outcome, final=verdict.final)
+        step_log(request).info("rolled back")
         return UndoOutcome(undone="rolledBack")
 
     @activity.defn(name=names.PREFLIGHT)
@@ -250,21 +247,21 @@ class ServerActivities:
             return handler, handler.params_model.model_validate(params)
         except ValidationError:
             found = check_params(request.step.type, params, self._agent.registry, "params")
-            _refuse(request, "; ".join(problem.text for problem in found) or "bad params")
+            refuse(request, "; ".join(problem.text for problem in found) or "bad params")
         except HandlerUnusable as error:
-            _refuse(request, str(error))
+            refuse(request, str(error))
 
     async def _what_was_done(self, request: StepRequest) -> Entry | None:
         try:
-            async with _heartbeats({}):
+            async with heartbeats({}):
                 return await self._agent.runner.settle(_operation(request, phase="execute"))
         except JournalUnavailable as error:
-            _refuse(request, str(error))
+            refuse(request, str(error))
 
     async def _was_rolled_back(self, operation: Operation) -> bool:
         """Return whether a rollback that an operator wants again has succeeded before; end what is left of it."""
         for generation in range(operation.generation):
-            async with _heartbeats({}):
+            async with heartbeats({}):
                 entry = await self._agent.runner.settle(replace(operation, generation=generation))
             if entry and entry.state == "finished" and entry.outcome and entry.outcome.success:
                 return True
@@ -289,7 +286,7 @@ class ServerActivities:
             timeout=request.step.timeout,
             spool=spool,
             undo=self._agent.undo.keeper(operation.id),
-            log=_log(request),
+            log=step_log(request),
             output_limit=request.output_limit,
             refuse_conflicts=request.refuse_conflicts,
             report=told.progress.update,
@@ -302,10 +299,10 @@ class ServerActivities:
         """Run an operation while telling Temporal that it is alive; end it when an operator says so."""
         try:
             # Its cleaning up may take longer than a heartbeat may stay away.
-            async with _heartbeats(told.progress):
+            async with heartbeats(told.progress):
                 return await self._until_told(operation, work)
         except JournalUnavailable as error:
-            raise _failure(_unrecorded(operation, work, error), final=True) from error
+            raise failure(unrecorded(operation, work, error), final=True) from error
         finally:
             self._tidy(self._spool(operation))
 
@@ -370,64 +367,3 @@ def _resumed(context: StepContext, entry: Entry) -> StepContext:
     if entry.pid is None or entry.boot_id is None:
         return context
     return replace(context, process=RecordedProcess(entry.boot_id, entry.pid, entry.pid_start))
-
-
-def _unrecorded(operation: Operation, work: Work, error: JournalUnavailable) -> StepOutcome:
-    return StepOutcome(
-        name=operation.step_name,
-        success=False,
-        error=str(error),
-        type=work.step_type,
-        index=operation.step_index,
-        status="failed",
-        executions=0,
-    )
-
-
-def _failure(outcome: StepOutcome, *, final: bool) -> ApplicationError:
-    return ApplicationError(
-        outcome.error or outcome.status,
-        *([json_of(outcome)] if final else []),
-        type=names.FAILURE_STEP_FAILED,
-        non_retryable=final,
-        category=ApplicationErrorCategory.BENIGN,  # an outcome, logged by us, not a stack trace
-    )
-
-
-def _refuse(request: StepRequest, message: str) -> NoReturn:
-    outcome = StepOutcome(
-        name=request.step.name,
-        success=False,
-        error=message,
-        type=request.step.type,
-        index=request.step.index,
-        status="failed",
-        executions=0,
-    )
-    _log(request).warning("refused: %s", message)
-    raise _failure(outcome, final=True)
-
-
-@contextlib.asynccontextmanager
-async def _heartbeats(details: Mapping[str, Any]) -> AsyncIterator[None]:
-    async def beat() -> None:
-        while True:
-            await asyncio.sleep(_HEARTBEAT.total_seconds())
-            activity.heartbeat(dict(details))
-
-    beating = asyncio.create_task(beat())
-    try:
-        yield
-    finally:
-        beating.cancel()
-
-
-def _log(request: StepRequest) -> "logging.LoggerAdapter[logging.Logger]":
-    return logging.LoggerAdapter(
-        logger,
-        {
-            "rollout": request.rollout_id,
-            "server": request.server_id,
-            "step": request.step.name,
-        },
-    )

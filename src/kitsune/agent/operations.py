@@ -1,12 +1,14 @@
 """Runs each operation once, however often it is handed out."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from kitsune.agent.deadline import TimedOut, within
 from kitsune.agent.failpoints import failpoint
 from kitsune.agent.journal import Entry, Journal, Operation
 from kitsune.agent.proc import boot_id, process_start_time, seconds_since
@@ -72,6 +74,7 @@ class _Run:
     handler: asyncio.Task[Mapping[str, Any]] | None = None
     cancelled: bool = False
     stopping: bool = False
+    waiting: int = 0
 
 
 class OperationRunner:
@@ -81,6 +84,7 @@ class OperationRunner:
         self._journal = journal
         self._running: dict[str, _Run] = {}
         self._unrecorded: dict[str, Verdict] = {}
+        self._keeps_nothing = False
 
     async def run(self, operation: Operation, work: Work) -> Verdict:
         """Run an operation, attach to its running execution, or return what is on record.
@@ -95,7 +99,15 @@ class OperationRunner:
             run = self._running[operation.id] = _Run(operation)
             run.task = asyncio.create_task(self._deliver(operation, work, run))
             run.task.add_done_callback(lambda _done: self._running.pop(operation.id, None))
-        return await _result(run)
+        run.waiting += 1
+        try:
+            return await _result(run)
+        finally:
+            run.waiting -= 1
+
+    def keep_nothing(self) -> None:
+        """Leave nothing to a next agent: another host takes over, and would begin it anew."""
+        self._keeps_nothing = True
 
     async def cancel(self, operation: Operation, *, stopping: bool = False) -> Verdict | None:
         """End a running execution and return how it ended, or None where nothing runs.
@@ -128,7 +140,7 @@ class OperationRunner:
     def lets_go(self, operation: Operation) -> bool:
         """Return whether an execution is being cancelled only because the agent stops."""
         run = self._running.get(operation.id)
-        return run is not None and run.stopping
+        return run is not None and run.stopping and not self._keeps_nothing
 
     async def end_leftovers(self, *, surviving: Collection[str] = ()) -> int:
         """End what a dead agent left running on this server; return how many executions that were.
@@ -142,12 +154,16 @@ class OperationRunner:
         return len(entries)
 
     async def list_unattended(self) -> list[Entry]:
-        """Return executions that have begun and that no delivery in this process attends to."""
-        known = self._running.keys() | self._unrecorded.keys()
+        """Return executions that have begun and that no delivery attends to."""
+        attended = {key for key, run in self._running.items() if run.waiting}
+        known = attended | self._unrecorded.keys()
         return [entry for entry in await self._journal.list_started() if entry.id not in known]
 
     async def end_unattended(self, entry: Entry, *, cause: str) -> None:
         """End an execution that nobody will ask for any more, and record that."""
+        if run := self._running.get(entry.id):
+            await self.cancel(run.operation)
+            return
         left = await _end_leftovers(entry)
         now = await self._journal.find(entry.id)
         if now is None or now.state != "started" or entry.id in self._running:
@@ -172,7 +188,8 @@ class OperationRunner:
         await self._end_foreign(operation)
         entry = await self._journal.find(operation.id)
         if entry is not None:
-            await self._journal.deliver(operation.id)
+            with contextlib.suppress(JournalUnavailable):  # a count, not worth a step that runs
+                await self._journal.deliver(operation.id)
             if entry.undone:
                 error = "it was rolled back since: start a new rollout to do it again"
                 outcome = _outcome(operation, work, entry, error=error, status="failed")
@@ -244,7 +261,7 @@ class OperationRunner:
 
     async def _let_go(self, operation: Operation, work: Work, entry: Entry) -> Verdict:
         """Leave an execution to the next agent where that can go on with it; the journal says that it runs."""
-        if work.resume is None:
+        if work.resume is None or self._keeps_nothing:
             cause = "the local worker was stopped"
             return await self._interrupted(operation, work, entry, cause=cause, outputs=work.left)
         error = "the local worker restarts, and the step goes on without it"
@@ -260,6 +277,12 @@ class OperationRunner:
         if entry.boot_id not in (None, boot_id()):
             cause = "the host restarted"
         return await self._interrupted(operation, work, entry, cause=cause, left=left)
+
+    async def _end_rest(self, operation: Operation) -> None:
+        """End what an execution has left, whose handler cannot have done so."""
+        with contextlib.suppress(JournalUnavailable):
+            if entry := await self._journal.find(operation.id):
+                await _end_leftovers(entry)
 
     async def _execute(
         self,
@@ -285,8 +308,8 @@ class OperationRunner:
         if run.cancelled:  # while its start was being recorded
             run.handler.cancel()
         try:
-            outputs = dict(await _within(run.handler, _time_left(work, entry, resume)))
-        except _TimedOut:
+            outputs = dict(await within(run.handler, _time_left(work, entry, resume)))
+        except TimedOut:
             error = f"timed out after {format_duration(work.timeout)}"
             status, outputs = "failed", dict(work.left)
         except StepFailed as failure:
@@ -299,10 +322,13 @@ class OperationRunner:
                 return await self._let_go(operation, work, entry)
             outputs = dict(work.left)
             if run.cancelled:
+                # The handler may have been cancelled before it had begun to go on with what runs.
+                await self._end_rest(operation)
                 error, status, permanent = "cancelled while it ran", "cancelled", True
             else:
                 error, status = "the handler broke: it cancelled itself", "failed"
         except Exception as bug:  # noqa: BLE001 - a handler's bug is this step's failure, nobody else's
+            await self._end_rest(operation)
             error, status = f"the handler broke: {_named(bug)}", "failed"
         final = error is None or permanent or entry.executions >= work.executions
         outcome = _outcome(operation, work, entry, error=error, status=status, outputs=outputs)
@@ -314,23 +340,6 @@ def _time_left(work: Work, entry: Entry, resume: _Resume | None) -> timedelta:
     if resume is None or entry.pid_start is None or entry.boot_id != boot_id():
         return work.timeout
     return max(work.timeout - timedelta(seconds=seconds_since(entry.pid_start)), _LAST_LOOK)
-
-
-class _TimedOut(Exception):
-    """An execution took longer than it may."""
-
-
-async def _within(
-    handler: asyncio.Task[Mapping[str, Any]], timeout: timedelta
-) -> Mapping[str, Any]:
-    done, _ = await asyncio.wait({handler}, timeout=timeout.total_seconds())
-    if done:
-        return handler.result()
-    handler.cancel()
-    await asyncio.wait({handler})
-    if not handler.cancelled() and handler.exception() is None:
-        return handler.result()  # it finished while it was being told to stop
-    raise _TimedOut
 
 
 async def _result(run: _Run) -> Verdict:

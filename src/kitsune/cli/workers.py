@@ -153,7 +153,12 @@ def local_worker(
                 asyncio.create_task(keep_tidy(state, retention)),
                 asyncio.create_task(end_orphans(client, agent)),
             }
-            other = await serve_alone(DuplicateWatch(client, server_id), serve, stop=stop)
+            other = await serve_alone(
+                DuplicateWatch(client, server_id),
+                serve,
+                stop=stop,
+                give_way=agent.runner.keep_nothing,
+            )
             for task in beside:
                 task.cancel()
             await asyncio.wait(beside)

@@ -181,22 +181,31 @@ async def _watch(
     reboots: int,
 ) -> dict[str, Any]:
     """Follow a script to its end, and judge that."""
+    try:
+        record = await _follow(process, params, ctx)
+        if "startError" in record:
+            with ExitStack() as stack:
+                check_started(record, _program(asked, params, ctx, stack, reboots=reboots))
+    finally:
+        if not ctx.letting_go():
+            text_path(ctx.spool).unlink(missing_ok=True)
+    if record.get("neverStarted"):
+        return await _run(asked, params, ctx, reboots=reboots)
+    streams = OutputStreams.read(ctx.spool, limit=ctx.output_limit, record=record)
+    return _judge(record, streams, asked, ctx)
+
+
+async def _follow(process: Shimmed, params: ScriptParams, ctx: StepContext) -> Mapping[str, Any]:
+    """Return the record of a script's end; a cancelled one is ended, unless only the agent stops."""
     reports = asyncio.create_task(_report_changes(ctx))
     try:
-        record = await follow(process, ctx.spool, marker=ctx.operation_id)
+        return await follow(process, ctx.spool, marker=ctx.operation_id)
     except asyncio.CancelledError:
         if not ctx.letting_go():
             await _stop(process, params, ctx)
         raise
     finally:
         reports.cancel()
-    if record.get("neverStarted"):
-        return await _run(asked, params, ctx, reboots=reboots)
-    if "startError" in record:
-        with ExitStack() as stack:
-            check_started(record, _program(asked, params, ctx, stack, reboots=reboots))
-    streams = OutputStreams.read(ctx.spool, limit=ctx.output_limit, record=record)
-    return _judge(record, streams, asked, ctx)
 
 
 async def _stop(process: Shimmed, params: ScriptParams, ctx: StepContext) -> None:

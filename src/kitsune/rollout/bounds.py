@@ -4,7 +4,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from kitsune.models.requests import OUTPUT_LIMIT
-from kitsune.models.results import OutputTail, RolloutResult, ServerResult, StepOutcome, json_of
+from kitsune.models.results import (
+    OutputTail,
+    RolloutResult,
+    ServerResult,
+    ServerStatus,
+    StepOutcome,
+    json_of,
+)
 from kitsune.rollout.limits import json_size
 
 #: Bytes that the result of a whole rollout may have: under Temporal's 2 MB per payload.
@@ -75,7 +82,22 @@ def fit_rollout_result(result: RolloutResult, limit: int = ROLLOUT_RESULT_LIMIT)
         )
         for server in fitted
     ]
-    return smaller.model_copy(update={"results": bare})
+    return _with_room(smaller.model_copy(update={"results": bare}), limit)
+
+
+def _with_room(result: RolloutResult, limit: int) -> RolloutResult:
+    """Return a result in at most `limit` bytes: servers that never began are left out first, and only counted."""
+    begun = [found for found in result.results if found.status is not ServerStatus.NOT_STARTED]
+    kept = result.results
+    if json_size(json_of(result)) > limit:
+        kept = begun
+    result = result.model_copy(update={"warnings": result.warnings[:50]})
+    while True:
+        omitted = result.results_omitted + len(result.results) - len(kept)
+        smaller = result.model_copy(update={"results": kept, "results_omitted": omitted})
+        if not kept or json_size(json_of(smaller)) <= limit:
+            return smaller
+        kept = kept[: len(kept) * 3 // 4]
 
 
 def _cuts_of_outputs(steps: int, limit: int) -> Sequence[Callable[[StepOutcome], StepOutcome]]:

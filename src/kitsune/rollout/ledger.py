@@ -162,7 +162,7 @@ class Ledger:
             away = sum(1 for found in self.statuses.values() if found is status)
             if away > self._allowed_away:
                 return f"{_servers(away)} unreachable, {self._allowed_away} allowed (the last: {server_id})"
-        if self._nobody_answered(batch):
+        if status in _SILENT and self._nobody_answered(batch):
             return f"no server of batch {batch.index + 1} answered"
         return None
 

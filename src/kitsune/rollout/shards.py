@@ -42,7 +42,7 @@ def windows(limit: int | None, shards: int) -> list[int]:
     """
     if limit is None:
         return [MAX_IN_SHARD] * shards
-    full, rest = divmod(limit, MAX_IN_SHARD)
+    full, rest = divmod(min(limit, shards * MAX_IN_SHARD), MAX_IN_SHARD)
     return ([MAX_IN_SHARD] * full + ([rest] if rest else []))[:shards]
 
 

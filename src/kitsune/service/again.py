@@ -31,8 +31,18 @@ class Again:
 
 
 def ends_of(plan: Plan, result: RolloutResult) -> dict[str, ServerResult]:
-    """Return how every server of a plan ended; a large result leaves out those that succeeded."""
+    """Return how every server of a plan ended; a large result leaves out those that succeeded.
+
+    Raises:
+        Conflict: It leaves out others as well, so nobody can tell who is who.
+    """
     listed = {server.server_id: server for server in result.results}
+    succeeded = sum(1 for server in result.results if server.status is ServerStatus.SUCCEEDED)
+    if result.results_omitted > result.counts.get(ServerStatus.SUCCEEDED.value, 0) - succeeded:
+        raise Conflict(
+            f"the result of rollout {result.rollout_id!r} is too large to name every server: "
+            "name those that are meant with --servers in a new `kitsune run`"
+        )
     return {
         server: listed.get(server) or ServerResult(server_id=server, success=True)
         for server in plan.servers

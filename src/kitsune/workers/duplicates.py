@@ -196,7 +196,11 @@ def refusal(server_id: str, other: Neighbour) -> str:
 
 
 async def serve_alone(
-    watch: DuplicateWatch, serve: Callable[[], Awaitable[None]], *, stop: asyncio.Event
+    watch: DuplicateWatch,
+    serve: Callable[[], Awaitable[None]],
+    *,
+    stop: asyncio.Event,
+    give_way: Callable[[], None] = lambda: None,
 ) -> Neighbour | None:
     """Serve until `stop`, unless another host serves the same queue: then return who.
 
@@ -204,13 +208,20 @@ async def serve_alone(
         watch: Looks for others.
         serve: Serves until `stop` is set, and lets a running step end then.
         stop: Set from outside to end, and by us to give way.
+        give_way: Called before we set `stop`.
     """
     if other := await _unless_stopped(watch.wait_for_doubt(), stop=stop):
         return other
     if stop.is_set():
         return None
     giving_way = asyncio.create_task(watch.wait_for_earlier())
-    giving_way.add_done_callback(lambda task: None if task.cancelled() else stop.set())
+
+    def stop_serving(task: "asyncio.Task[Neighbour]") -> None:
+        if not task.cancelled():
+            give_way()
+            stop.set()
+
+    giving_way.add_done_callback(stop_serving)
     try:
         await serve()
     finally:

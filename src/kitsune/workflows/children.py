@@ -67,7 +67,7 @@ class Children:
     _waits: dict[str, ActivityHandle[HolderReport]] = field(default_factory=dict)
     _cancelled: set[str] = field(default_factory=set)
     _telling: set["asyncio.Task[None]"] = field(default_factory=set)
-    _pausable: set[str] = field(default_factory=set)
+    _pausable: dict[str, None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._starting = asyncio.Semaphore(self.state.starts_at_once)
@@ -136,7 +136,7 @@ class Children:
         if yields_to_stop and self.state.cancels:
             self._cancel(server)
         if kind == names.SERVER_EXECUTION_WORKFLOW:
-            self._pausable.add(server)
+            self._pausable[server] = None
             if self.state.paused and not self.state.drain:
                 self._tell(server, names.PAUSE)
         try:
@@ -149,7 +149,7 @@ class Children:
             )
         finally:
             del self._handles[server]
-            self._pausable.discard(server)
+            self._pausable.pop(server, None)
         return result.model_copy(
             update={
                 "server_id": server,
@@ -213,6 +213,8 @@ class Children:
             waits = left > timedelta(0)  # some is left where the rollout was paused meanwhile
             if self.state.paused:
                 await until_resumed(self.state)
+            if yields_to_stop and self.state.stopped:
+                raise StoppedMeanwhile
         if holder is not None:
             waited = (
                 f" for more than {format_duration(busy.timeout)}" if busy.policy == "wait" else ""

@@ -40,12 +40,17 @@ class Guidance:
             error=failed.error,
             generation=failed.generation,
         )
+        self._forget()
         try:
             await rollout.signal(names.SERVER_HELD, held)
             await workflow.wait_condition(lambda: self._answers(failed.generation))
         except (asyncio.CancelledError, FailureError):
             return None
         return self.decision.verb if self.decision else None
+
+    def _forget(self) -> None:
+        """Drop an earlier decision: it was about another step."""
+        self.decision = None
 
     def _answers(self, generation: int) -> bool:
         return self.decision is not None and self.decision.generation == generation

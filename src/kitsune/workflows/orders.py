@@ -106,7 +106,7 @@ class Orders:
         elif isinstance(order, ApproveOrder):
             said = self._approve(state, order)
         elif isinstance(order, SetOrder):
-            said = self._set(state, order)
+            said = self._set(state, runner, order)
         elif isinstance(order, ServerOrder):
             said = self._decide(state, runner, verb, order)
         self.tell()
@@ -121,6 +121,8 @@ class Orders:
                 return "already aborted"
             state.abort = merged
             state.record(names.ABORT, order, "with rollback")
+            if state.phase is not Phase.ROLLING_BACK:
+                self.obey_stop()
             return "already aborted; now with rollback"
         if state.phase is Phase.ROLLING_BACK and not order.rollback:
             return "already rolling back, which goes on"
@@ -158,7 +160,7 @@ class Orders:
         state.record(names.APPROVE, order, gate)
         return f"approved {gate}"
 
-    def _set(self, state: RolloutState, order: SetOrder) -> str:
+    def _set(self, state: RolloutState, runner: Runner, order: SetOrder) -> str:
         before = state.ledger.strategy
         asked = {"maxFailures": order.max_failures, "maxConcurrency": order.max_concurrency}
         was = {"maxFailures": before.max_failures, "maxConcurrency": before.max_concurrency}
@@ -173,6 +175,7 @@ class Orders:
             max_failures=order.max_failures, max_concurrency=order.max_concurrency
         )
         state.record(names.SET, order, ", ".join(changes))
+        runner.limits_changed()
         self.obey_stop()
         return f"set {', '.join(changes)}"
 

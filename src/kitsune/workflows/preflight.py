@@ -24,6 +24,7 @@ _ANSWER_WITHIN = timedelta(seconds=30)
 _FRESH_FOR = timedelta(minutes=1)
 #: Pause before a server that failed to answer properly is asked again.
 _PAUSE = timedelta(seconds=1)
+_LONGEST_PAUSE = timedelta(minutes=1)
 #: How long one question waits for an agent that is waited for patiently.
 _ONE_QUESTION = timedelta(days=1)
 _NOT_TAKEN = exceptions.TimeoutType.SCHEDULE_TO_START
@@ -76,6 +77,7 @@ class Preflight:
         """Wait for a server that did not answer, as long as the plan says; return whether it is back."""
         state = self.state
         ends = state.clock.elapsed(workflow.now()) + state.plan.unreachable.patience
+        pause = _PAUSE
         while not state.stopped:
             left = ends - state.clock.elapsed(workflow.now())
             if left < _PAUSE:
@@ -87,16 +89,19 @@ class Preflight:
                 state.absent.discard(server)
                 state.asked_at[server] = workflow.now()
                 return True
-            await workflow.sleep(_PAUSE)
+            await workflow.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
         return False
 
     async def await_undoable(self, server: str, *, until: datetime) -> bool:
         """Wait for a server that has to be rolled back; a stop or an abort does not end this."""
+        pause = _PAUSE
         while (left := until - workflow.now()) >= _PAUSE:
             silence = await self._ask_once(server, within=left, with_steps=False, yields=False)
             if silence is None:
                 return True
-            await workflow.sleep(_PAUSE)
+            await workflow.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
         return False
 
     def objections(self, server: str) -> str | None:

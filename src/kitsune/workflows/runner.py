@@ -46,6 +46,9 @@ class Runner(Protocol):
     def decide(self, server: str, decision: Decision) -> None:
         """Tell a held server what becomes of it."""
 
+    def limits_changed(self) -> None:
+        """Obey new limits; the books hold them."""
+
 
 class DirectRunner:
     """Runs servers as children of this workflow."""
@@ -133,6 +136,9 @@ class DirectRunner:
     def decide(self, server: str, decision: Decision) -> None:
         """Tell a held server what becomes of it."""
         self._children.decide(server, decision)
+
+    def limits_changed(self) -> None:
+        """Do nothing: the books are asked before each start."""
 
     def _spawn(self, server: str) -> None:
         task = asyncio.create_task(self._turns.run(server))

@@ -200,7 +200,10 @@ class ShardWorkflow:
             answer=answer,
             ran=ran,
         )
-        rollout = workflow.get_external_workflow_handle(self._state.rollout_id)
+        parent = workflow.info().parent
+        rollout = workflow.get_external_workflow_handle(
+            self._state.rollout_id, run_id=parent.run_id if parent else None
+        )
         try:
             await rollout.signal(names.SHARD_REPORT, report)
         except FailureError:  # it is gone, and our own cancellation is on its way

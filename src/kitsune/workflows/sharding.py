@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import ChildWorkflowError, FailureError
+from temporalio.exceptions import ChildWorkflowError, FailureError, WorkflowAlreadyStartedError
 from temporalio.workflow import (
     ChildWorkflowCancellationType,
     ChildWorkflowHandle,
@@ -29,13 +29,14 @@ from kitsune.models.shards import (
     ShardStop,
 )
 from kitsune.rollout.batches import Batch
-from kitsune.rollout.limits import json_size, starts_at_once
+from kitsune.rollout.limits import MAX_IN_SHARD, json_size, starts_at_once
 from kitsune.rollout.shards import Shard, plan_of_shard, split_into_shards, windows
 from kitsune.rollout.targets import servers_to_undo
 from kitsune.workflows.clock import until_resumed
 from kitsune.workflows.preflight import Preflight
 from kitsune.workflows.state import RolloutState
 
+_NOT_UNDONE = "its shard of the rollout was lost, so nothing was undone there: `kitsune rollback`"
 _LOST = "its shard of the rollout was ended from outside ({seen})"
 
 
@@ -61,6 +62,8 @@ class ShardedRunner:
         self._closing: dict[int, asyncio.Task[None]] = {}
         self._answers: dict[int, ShardAnswer] = {}
         self._ran: set[int] = set()
+        self._gone: list[int] = []
+        self._lost: set[int] = set()
         self._told: ShardStop | None = None
         self._holding = False
         self._telling: set[asyncio.Task[None]] = set()
@@ -144,6 +147,22 @@ class ShardedRunner:
             for batch in reversed(state.ledger.batches):
                 await self._conclude(self._of(batch))
         await self._conclude(self._shards)
+        for server in (server for group in needed for server in group):
+            result = state.results[server]
+            if self._shard_of(server).number in self._lost and not result.rolled_back:
+                state.results[server] = result.model_copy(
+                    update={"rollback_failed": True, "error": _NOT_UNDONE}
+                )
+
+    def limits_changed(self) -> None:
+        """Let shards that run share the new number of servers at once."""
+        self._keep_hold()
+        limit = self._state.ledger.strategy.max_concurrency
+        running = [number for number in self._gone if number not in self._ran]
+        if limit is not None and running:
+            window = max(1, min(limit // len(running), MAX_IN_SHARD))
+            for number in running:
+                self._tell_shards(names.SHARD_GO, ShardGo(window=window), only=number)
 
     def obey_stop(self) -> None:
         """Tell every shard, once, and again when an operator's abort is added."""
@@ -165,7 +184,7 @@ class ShardedRunner:
 
     def decide(self, server: str, decision: Decision) -> None:
         """Tell the shard that has the server."""
-        shard = next(shard for shard in self._shards if server in shard.servers)
+        shard = self._shard_of(server)
         order = ShardDecision(server_id=server, decision=decision)
         self._tell_shards(names.SHARD_DECIDE, order, only=shard.number)
         self._keep_hold()
@@ -185,6 +204,9 @@ class ShardedRunner:
                 task.add_done_callback(self._note_bug)
                 task.add_done_callback(self._telling.discard)
 
+    def _shard_of(self, server: str) -> Shard:
+        return next(shard for shard in self._shards if server in shard.servers)
+
     def _of(self, batch: Batch) -> list[Shard]:
         return [shard for shard in self._shards if shard.batch == batch.index]
 
@@ -198,6 +220,7 @@ class ShardedRunner:
         for server in shard.servers:
             if server not in state.ledger.statuses:
                 state.ledger.start(server)
+        self._gone.append(shard.number)
         await _signal(self._handles[shard.number], names.SHARD_GO, ShardGo(window=window))
         await workflow.wait_condition(lambda: shard.number in self._ran)
         free.append(window)
@@ -214,15 +237,11 @@ class ShardedRunner:
         async with starting:
             if self._state.stopped:
                 return
-            handle = await workflow.start_child_workflow(
-                names.SHARD_WORKFLOW,
-                self._request(shard),
-                id=f"{self._state.rollout_id}/shard-{shard.number + 1}",
-                task_queue=names.ORCHESTRATOR_QUEUE,
-                cancellation_type=ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
-                parent_close_policy=ParentClosePolicy.REQUEST_CANCEL,
-                static_summary=self._summary(shard),
-            )
+            handle = await self._start(shard)
+        if handle is None:
+            self._give_up(shard, _LOST.format(seen="an older one of its name still runs"))
+            self._note_ran(shard)
+            return
         self._handles[shard.number] = handle
         if self._told is not None:
             await _signal(handle, names.SHARD_STOP, self._told)
@@ -239,7 +258,23 @@ class ShardedRunner:
             del self._handles[shard.number]
             self._note_ran(shard)
 
+    async def _start(self, shard: Shard) -> ChildWorkflowHandle[Any, Any] | None:
+        """Start a shard; None where one of an earlier run of this rollout has not ended yet."""
+        try:
+            return await workflow.start_child_workflow(
+                names.SHARD_WORKFLOW,
+                self._request(shard),
+                id=f"{self._state.rollout_id}/shard-{shard.number + 1}",
+                task_queue=names.ORCHESTRATOR_QUEUE,
+                cancellation_type=ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
+                parent_close_policy=ParentClosePolicy.REQUEST_CANCEL,
+                static_summary=self._summary(shard),
+            )
+        except WorkflowAlreadyStartedError:
+            return None
+
     def _give_up(self, shard: Shard, error: str) -> None:
+        self._lost.add(shard.number)
         for server in shard.servers:
             if server not in self._state.ledger.statuses:
                 self._state.end_without_work(server, ServerStatus.UNKNOWN, error)

@@ -108,6 +108,12 @@ class RolloutState:
         return self.clock.paused
 
     @property
+    def may_start(self) -> bool:
+        """Whether one more server may start now."""
+        ledger = self.ledger
+        return ledger.has_room and not self.paused and not ledger.waits_for_decision
+
+    @property
     def is_over(self) -> bool:
         """Whether nothing can be steered any more but the undoing."""
         return self.phase in (Phase.ROLLING_BACK, Phase.DONE)

@@ -56,7 +56,7 @@ class Turns:
         state.ledger.aside.add(server)
         state.changes += 1
         back = await preflight.await_back(server)
-        while back and not state.stopped and (state.paused or not state.ledger.has_room):
+        while back and not state.stopped and not state.may_start:
             await next_change(state)
         state.ledger.aside.discard(server)
         if state.stopped:
