@@ -174,7 +174,8 @@ class HandlerBench:
         )
 
     def _operation(self, phase: str) -> str:
-        parts = [self._rollout_id, self._server_id, self._step_name, phase]
+        # The folder is in it, for tests beside each other must not end each other's processes.
+        parts = [self._rollout_id, self._server_id, self._step_name, phase, str(self._state)]
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
     async def _record_process(self, pid: int) -> None:

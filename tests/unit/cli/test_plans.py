@@ -66,11 +66,11 @@ def test_of_many_plans_each_is_told_and_one_bad_one_decides(kitsune, write):
 
 
 def test_warnings_and_types_that_only_servers_know_are_talk(kitsune, write):
-    path = write(GOOD.replace("echo", "reboot") + "rolloutStrategy: {batchSize: 2}\n")
+    path = write(GOOD.replace("echo", "reload") + "rolloutStrategy: {batchSize: 2}\n")
     code, out, err = kitsune("validate", path)
     assert (code, out) == (Exit.OK, f"{path}: ok, 1 step on 2 servers\n")
     assert f"{path}: warning: batchSize does nothing with type Parallel\n" in err
-    assert "step type 'reboot' is not installed here: servers are asked before" in err
+    assert "step type 'reload' is not installed here: servers are asked before" in err
 
 
 def test_json_holds_everything_and_stderr_nothing(kitsune, write):
@@ -156,7 +156,7 @@ def test_a_preview_shows_batches_limits_and_steps(kitsune, write):
         f"name: web\nservers: {fleet(37)}\n"
         "steps:\n"
         "  - {name: deploy, type: script, params: {command: x}, timeout: 90}\n"
-        "  - {name: check, type: reboot, required: false}\n"
+        "  - {name: check, type: reload, required: false}\n"
         "rolloutStrategy: {type: Canary, batchSize: 25%, maxFailures: 10%,"
         " canarySoakSeconds: 5m, batchDelaySeconds: 30}\n"
     )
@@ -180,11 +180,11 @@ def test_a_preview_shows_batches_limits_and_steps(kitsune, write):
         "step  name    type    timeout  executions  undo\n"
         "   1  deploy  script  1m30s             1  cannot be undone: script without"
         " rollbackCommand or rollbackInline\n"
-        "   2  check   reboot  5m                ?  only the servers know; its failure stops"
+        "   2  check   reload  5m                ?  only the servers know; its failure stops"
         " nothing\n"
         "\n"
         "⚠ cannot be undone: 'deploy' (script without rollbackCommand or rollbackInline)\n"
-        "⚠ step type 'reboot' is not installed here: servers are asked before they run it\n"
+        "⚠ step type 'reload' is not installed here: servers are asked before they run it\n"
     )
 
 

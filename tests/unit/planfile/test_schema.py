@@ -33,7 +33,7 @@ def test_plans_that_run_are_valid(path):
 
 GOOD = [
     plan(),
-    plan({"type": "reboot", "params": {"anything": [1]}}),
+    plan({"type": "reload", "params": {"anything": [1]}}),
     plan({"type": "script", "params": {"script": "x", "rollback_script": "y"}}),
     plan(rolloutStrategy={"type": "Canary", "batchSize": [1, "25%"], "maxFailures": -1}),
     plan(stepTimeout="1h30m", retryPolicy={"backoffCoefficient": 2}),
