@@ -16,7 +16,9 @@ import click
 from kitsune.cli.exits import MEANINGS, Exit
 from kitsune.errors import (
     BadQuery,
+    BadRequest,
     Conflict,
+    DashboardRefused,
     EmbeddedServerError,
     JournalUnavailable,
     KitsuneError,
@@ -57,6 +59,11 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
         "servers",
         "List local workers and when they were last heard of.",
     ),
+    "dashboard": (
+        "kitsune.cli.dashboard",
+        "dashboard",
+        "Serve pages and a JSON API for rollouts.",
+    ),
     "doctor": ("kitsune.cli.doctor", "doctor", "Check Temporal and the fleet; say what to do."),
     "orchestration-worker": (
         "kitsune.cli.workers",
@@ -80,6 +87,8 @@ _EXIT_OF_ERROR: Mapping[type[KitsuneError], Exit] = {
     StateFolderUnusable: Exit.USAGE,
     JournalUnavailable: Exit.USAGE,
     BadQuery: Exit.USAGE,
+    BadRequest: Exit.USAGE,
+    DashboardRefused: Exit.USAGE,
     EmbeddedServerError: Exit.UNAVAILABLE,
     ServerUnavailable: Exit.UNAVAILABLE,
     NotFound: Exit.USAGE,
