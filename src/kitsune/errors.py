@@ -12,6 +12,8 @@ KitsuneError
 ├── StateFolderUnusable    the folder cannot hold a local worker's state
 ├── BadQuery               Temporal does not understand a list filter
 ├── ServerUnavailable      Temporal cannot be reached
+├── ServerAway             the local worker of a server does not answer
+├── TooOld                 the other side does not know what is asked of it
 ├── Conflict               an id is taken by something else
 ├── NotFound               no such rollout
 └── EmbeddedServerError    the embedded Temporal server cannot start
@@ -20,6 +22,7 @@ KitsuneError
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -92,6 +95,30 @@ class BadQuery(KitsuneError):
 
 class ServerUnavailable(KitsuneError):
     """Temporal does not answer at its address."""
+
+
+class ServerAway(KitsuneError):
+    """The local worker of a server does not answer.
+
+    Args:
+        server_id: Which one.
+        last_seen: When Temporal last heard of it, by its own clock; None where it does not remember.
+    """
+
+    def __init__(self, server_id: str, *, last_seen: datetime | None = None) -> None:
+        self.server_id, self.last_seen = server_id, last_seen
+        seen = (
+            f"last heard of at {last_seen.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+            if last_seen
+            else "not heard of in the last minutes"
+        )
+        super().__init__(
+            f"the local worker of {server_id!r} does not answer ({seen}): `kitsune servers` shows who is there"
+        )
+
+
+class TooOld(KitsuneError):
+    """A local worker or a Temporal server is older than what is asked of it."""
 
 
 class Conflict(KitsuneError):

@@ -23,9 +23,11 @@ from kitsune.errors import (
     NotFound,
     PlanRefused,
     PlanUnreadable,
+    ServerAway,
     ServerUnavailable,
     StateFolderTaken,
     StateFolderUnusable,
+    TooOld,
 )
 from kitsune.models.printable import safe
 
@@ -83,6 +85,8 @@ _EXIT_OF_ERROR: Mapping[type[KitsuneError], Exit] = {
     EmbeddedServerError: Exit.UNAVAILABLE,
     ServerUnavailable: Exit.UNAVAILABLE,
     NotFound: Exit.USAGE,
+    ServerAway: Exit.INCOMPLETE,
+    TooOld: Exit.USAGE,
 }
 
 
