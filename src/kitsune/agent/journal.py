@@ -162,6 +162,11 @@ class Journal:
         """Return the operations of which an execution has begun and not ended, as far as is recorded."""
         return await self._run(lambda db: _list(db, "where state = 'started'"))
 
+    async def list_rollout(self, rollout_id: str, *, limit: int) -> list[Entry]:
+        """Return what has begun for a rollout, the last first."""
+        which = "where rollout_id = ? order by started_at desc, rowid desc limit ?"
+        return await self._run(lambda db: _list(db, which, rollout_id, limit))
+
     async def check(self) -> None:
         """Prove that the journal, and the records beside it, can be written.
 

@@ -25,9 +25,11 @@ from kitsune.errors import (
     NotFound,
     PlanRefused,
     PlanUnreadable,
+    ServerAway,
     ServerUnavailable,
     StateFolderTaken,
     StateFolderUnusable,
+    TooOld,
 )
 from kitsune.models.printable import safe
 
@@ -92,6 +94,8 @@ _EXIT_OF_ERROR: Mapping[type[KitsuneError], Exit] = {
     EmbeddedServerError: Exit.UNAVAILABLE,
     ServerUnavailable: Exit.UNAVAILABLE,
     NotFound: Exit.USAGE,
+    ServerAway: Exit.INCOMPLETE,
+    TooOld: Exit.USAGE,
 }
 
 
