@@ -47,6 +47,7 @@ from kitsune.service.ordering import Accepted, Answer, give_order
 from kitsune.service.outcomes import Outcome, outcome_of_failure, outcome_of_result
 from kitsune.service.running import RunningStep, running_steps
 from kitsune.service.server_reading import ServerReading
+from kitsune.service.server_steps import ServerLook, server_look
 from kitsune.service.starting import Origin, first_memo, same_plan, size_problem, summary_of
 from kitsune.service.trouble import call_trouble, plain_errors
 
@@ -228,6 +229,11 @@ class Fleet(ServerReading):
     ) -> dict[str, RunningStep]:
         """Return what a few servers are doing just now; ask only for those that are shown."""
         return await running_steps(self._client, rollout_id=rollout_id, server_ids=server_ids)
+
+    async def server_look(self, rollout_id: str, server_id: str) -> ServerLook | None:
+        """Return what a rollout did on one server so far, step by step; None where nothing is known of it."""
+        with self._plain_errors():
+            return await server_look(self._client, rollout_id=rollout_id, server_id=server_id)
 
     async def _order(self, rollout_id: str, verb: str, order: Order) -> Answer:
         """Give an order.
