@@ -64,6 +64,7 @@ NAMES = {
     "FAILURE_STEP_FAILED": "StepFailed",
     "MEMO_ROLLOUT": "kitsune",
     "MEMO_ORIGIN": "kitsuneOrigin",
+    "MEMO_STARTED_BY": "kitsuneStartedBy",
     "STEP_SLEEP": "sleep",
     "HANDLER_GROUP": "kitsune.handlers",
     "DEFAULT_ADDRESS": "localhost:7233",

@@ -90,9 +90,20 @@ class Fleet(ServerReading):
         self.namespace = client.namespace
 
     async def start(
-        self, plan_wire: dict[str, Any], *, rollout_id: str, origin: Origin | None = None
+        self,
+        plan_wire: dict[str, Any],
+        *,
+        rollout_id: str,
+        origin: Origin | None = None,
+        actor: str = "",
     ) -> Started:
-        """Start a rollout; its id is an idempotency token. `origin` is the rollout that it follows.
+        """Start a rollout; its id is an idempotency token.
+
+        Args:
+            plan_wire: The plan, as JSON.
+            rollout_id: Its id.
+            origin: The rollout that it follows.
+            actor: Who starts it; where that is empty, whom `origin` names.
 
         Raises:
             PlanRefused: The plan is larger than Temporal takes.
@@ -108,7 +119,7 @@ class Fleet(ServerReading):
                     id=rollout_id,
                     task_queue=names.ORCHESTRATOR_QUEUE,
                     id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-                    memo=first_memo(plan_wire, origin=origin),
+                    memo=first_memo(plan_wire, origin=origin, actor=actor),
                     static_summary=summary_of(plan_wire),
                     rpc_timeout=_CALL,
                 )
