@@ -21,7 +21,7 @@ from kitsune.dashboard.views.plans import plan_page, plan_text
 from kitsune.dashboard.views.servers import names_of, table_of
 from kitsune.dashboard.views.timeline import timeline_of
 from kitsune.handlers.facts import step_facts
-from kitsune.handlers.registry import load_handlers
+from kitsune.handlers.registry import HandlerRegistry
 from kitsune.handlers.validation import secret_paths
 from kitsune.models.plan import Plan, plan_to_wire
 from kitsune.rollout.preview import preview_plan
@@ -106,7 +106,7 @@ def _view(tab: str, picture: Picture, plan: Plan | None, request: Request) -> di
         case "events":
             return {"events": events_of(picture)}
         case "plan":
-            return _plan(plan)
+            return _plan(plan, request.app.state.registry)
         case _:
             pass
     wanted = request.query_params.get("part") != "live" or "grid" in request.query_params
@@ -118,10 +118,9 @@ def _view(tab: str, picture: Picture, plan: Plan | None, request: Request) -> di
     }
 
 
-def _plan(plan: Plan | None) -> dict[str, Any]:
+def _plan(plan: Plan | None, registry: HandlerRegistry) -> dict[str, Any]:
     if plan is None:
         return {"plan": None}
-    registry = load_handlers()
     wire = plan_to_wire(plan)
     return {
         "plan": plan_page(preview_plan(plan, facts=step_facts(plan, registry))),

@@ -119,10 +119,13 @@ async function patch(changes) {
   setTimeout(() => { for (const cell of all(".cells > .new")) cell.classList.remove("new"); }, 1500);
 }
 
+let stream = null;
+
 function listen() {
   const url = body.dataset.stream;
-  if (!url || !window.EventSource) return;
-  const stream = new EventSource(url);
+  if (!url || !window.EventSource || document.hidden) return;
+  stream?.close();
+  stream = new EventSource(url);
   stream.onopen = () => {
     if (lostAt) refresh(true);
     lostAt = 0;
@@ -131,7 +134,7 @@ function listen() {
   };
   stream.onerror = () => {
     if (!lostAt) lostAt = Date.now();
-    if (stream.readyState === EventSource.CLOSED) setTimeout(() => { stream.close(); listen(); }, 3000);
+    if (stream.readyState === EventSource.CLOSED) setTimeout(listen, 3000);
   };
   const read = (event) => { try { return JSON.parse(event.data); } catch { return {}; } };
   stream.addEventListener("summary", () => refresh());
@@ -139,8 +142,17 @@ function listen() {
   stream.addEventListener("end", () => refresh());
   stream.addEventListener("cells", (event) => { const said = read(event); patch(said.cells ?? {}); });
   stream.addEventListener("trouble", (event) => { trouble(read(event).text); });
-  addEventListener("pagehide", () => stream.close());
 }
+
+// A browser has six connections to a host: pages that nobody sees give theirs back.
+document.addEventListener("visibilitychange", () => {
+  if (!body.dataset.stream) return;
+  if (document.hidden) { stream?.close(); return; }
+  listen();
+  refresh(true);
+});
+addEventListener("pagehide", () => stream?.close());
+addEventListener("pageshow", (event) => { if (event.persisted) { listen(); refresh(true); } });
 
 // ---- the grid --------------------------------------------------------------------------------
 
@@ -267,7 +279,7 @@ function searchLog(log, text) {
   const lines = log.querySelector(".lines");
   const word = text.trim().toLowerCase();
   let first = null;
-  for (const line of lines.children) {
+  for (const line of all("li", lines)) {
     const hit = word !== "" && line.textContent.toLowerCase().includes(word);
     line.classList.toggle("hit", hit);
     if (hit && !first) first = line;
