@@ -35,7 +35,9 @@ def dashboard(fleet, *options):
     finally:
         if process.poll() is None:
             process.kill()
-            process.communicate()
+        for pipe in (process.stdout, process.stderr):
+            pipe.close()
+        process.wait()
 
 
 def plan_of(fleet, *steps, **keys):
@@ -142,8 +144,9 @@ def test_a_browser_that_listens_does_not_keep_it_from_ending(fleet):
         dashboard(fleet) as (process, url),
         httpx.stream("GET", f"{url}/stream/rollouts", timeout=30) as events,
     ):
-        next(events.iter_lines())
+        lines = events.iter_lines()
+        next(lines)
         process.send_signal(2)
         assert process.wait(30) == 0
-        rest = list(events.iter_lines())
+        rest = list(lines)
     assert "event: end" not in rest

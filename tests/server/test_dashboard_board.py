@@ -51,7 +51,9 @@ async def test_a_board_outlives_temporal_and_shows_what_was_known(tmp_path):
             assert "no orchestration worker answers" in first.trouble
             server.kill()
             await server.stop()
-            lost = await until_seen(stream, lambda seen: "does not answer since" in str(seen.trouble))
+            lost = await until_seen(
+                stream, lambda seen: "does not answer since" in str(seen.trouble)
+            )
             assert (lost.row, lost.plan.servers) == (first.row, ["a"])
             await until(lambda: board.trouble and "showing what was known then" in board.trouble)
             assert [row.rollout_id for row in board.rollouts().rows] == ["web-1"]
