@@ -50,7 +50,7 @@ async def test_a_rollout_is_started_watched_approved_and_ends_before_ones_eyes(p
     rollout_id = unique("release")
     plan = world.plan(script("sleep 0.2"), type="Canary", batchSize=2, approval="afterCanary")
     await page.goto("/rollouts/new")
-    await page.fill("#plan", plan.replace("Canary", "Canry"))
+    await page.fill("#plan", plan.replace('"Canary"', '"Canry"'))
     await page.click("text=Check and preview")
     await expect(page.locator(".marked .says")).to_contain_text("did you mean 'Canary'?")
     await start(page, plan, rollout_id=rollout_id)

@@ -143,7 +143,7 @@ class StandInBoard:
 
     def __init__(self, *snapshots, rows=(), trouble=None):
         self.snapshots = {snapshot.row.rollout_id: snapshot for snapshot in snapshots}
-        self.rows, self.trouble, self.refreshed = tuple(rows), trouble, []
+        self.rows, self.trouble, self.expired = tuple(rows), trouble, []
 
     def rollouts(self):
         rows = self.rows or tuple(snapshot.row for snapshot in self.snapshots.values())
@@ -154,8 +154,8 @@ class StandInBoard:
             raise NotFound(f"no rollout {rollout_id!r}")
         return self.snapshots[rollout_id]
 
-    async def refresh(self, rollout_id):
-        self.refreshed.append(rollout_id)
+    def expire(self, rollout_id):
+        self.expired.append(rollout_id)
 
 
 class StandInFleet:
@@ -179,10 +179,10 @@ class StandInFleet:
     async def find(self, rollout_id):
         return make_row(rollout_id)
 
-    async def start(self, plan_wire, *, rollout_id, origin=None):
+    async def start(self, plan_wire, *, rollout_id, origin=None, actor=""):
         from kitsune.service.fleet import Started
 
-        self.started.append((rollout_id, plan_wire))
+        self.started.append((rollout_id, plan_wire, actor))
         return Started.STARTED
 
     def __getattr__(self, name):

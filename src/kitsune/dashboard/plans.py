@@ -97,14 +97,18 @@ async def start(
 def shown_plan(plan: Plan, registry: HandlerRegistry) -> dict[str, Any]:
     """Return a plan as JSON without what is secret; of step types that nobody here knows, no param is shown."""
     wire = plan_to_wire(plan)
+    shown: dict[str, Any] = _without(wire, "", hidden_paths(plan, registry))
+    return shown
+
+
+def hidden_paths(plan: Plan, registry: HandlerRegistry) -> frozenset[str]:
+    """Return the paths of a plan below which nothing may be shown."""
     unknown = [
         f"steps[{index}].params"
         for index, step in enumerate(plan.steps)
         if step.type not in registry.types
     ]
-    hidden = frozenset([*secret_paths(wire, registry), *unknown])
-    shown: dict[str, Any] = _without(wire, "", hidden)
-    return shown
+    return frozenset([*secret_paths(plan_to_wire(plan), registry), *unknown])
 
 
 def _examine(

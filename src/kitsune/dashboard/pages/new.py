@@ -86,7 +86,10 @@ async def start(request: Request) -> Response:
         return _page(request, draft, status=422)
     rollout_id = draft.rollout_id or new_rollout_id(loaded.plan.name)
     try:
-        started = await request.app.state.fleet.start(loaded.wire, rollout_id=rollout_id)
+        started = await request.app.state.fleet.start(
+            loaded.wire, rollout_id=rollout_id, actor=request.user.display_name
+        )
+        request.app.state.board.expire(rollout_id)
     except KitsuneError as error:
         draft.problems.append(_Problem("", str(error)))
         return _page(request, draft, status=409)

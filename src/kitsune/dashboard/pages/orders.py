@@ -4,7 +4,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from kitsune.dashboard.actions import act
+from kitsune.dashboard import actions
 from kitsune.dashboard.pages.showing import go, rollout_url
 from kitsune.errors import KitsuneError
 
@@ -22,10 +22,9 @@ async def order(request: Request) -> Response:
         text = f"not done: to agree to {verb}, type {rollout_id}"
         return go(request, rollout_url(rollout_id), say=text, tone="bad")
     try:
-        done = await act(request.app.state.fleet, verb, rollout_id, given, actor=request.user)
+        done = await actions.order(request, verb, rollout_id, given)
     except KitsuneError as error:
         return go(request, rollout_url(rollout_id), say=str(error), tone="bad")
-    await request.app.state.board.refresh(rollout_id)
     return go(request, rollout_url(done.rollout_id), say=done.text)
 
 

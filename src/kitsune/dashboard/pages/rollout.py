@@ -8,6 +8,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from kitsune.dashboard.pages.showing import now, page, rollout_url, show
+from kitsune.dashboard.plans import hidden_paths
 from kitsune.dashboard.roles import role_for_verb
 from kitsune.dashboard.snapshots import Snapshot
 from kitsune.dashboard.views.actions import actions_of, held_of
@@ -22,7 +23,6 @@ from kitsune.dashboard.views.servers import names_of, table_of
 from kitsune.dashboard.views.timeline import timeline_of
 from kitsune.handlers.facts import step_facts
 from kitsune.handlers.registry import HandlerRegistry
-from kitsune.handlers.validation import secret_paths
 from kitsune.models.plan import Plan, plan_to_wire
 from kitsune.rollout.preview import preview_plan
 
@@ -124,7 +124,7 @@ def _plan(plan: Plan | None, registry: HandlerRegistry) -> dict[str, Any]:
     wire = plan_to_wire(plan)
     return {
         "plan": plan_page(preview_plan(plan, facts=step_facts(plan, registry))),
-        "plan_text": plan_text(wire, secrets=secret_paths(wire, registry)),
+        "plan_text": plan_text(wire, secrets=tuple(hidden_paths(plan, registry))),
     }
 
 

@@ -171,7 +171,7 @@ async def test_an_order_is_given_in_the_users_name_and_its_answer_is_shown_once(
     assert (verb, rollout_id) == ("pause", "web-1a")
     assert (order.reason, order.drain) == ("slow", True)
     assert order.actor == pages.app.state.identity.user_of(None).display_name
-    assert board.refreshed == ["web-1a"]
+    assert board.expired == ["web-1a"]
     assert "pause: done" in (await pages.get("/rollouts/web-1a")).text
     assert "pause: done" not in (await pages.get("/rollouts/web-1a")).text
 
@@ -251,8 +251,9 @@ async def test_a_plan_is_previewed_then_started_when_its_name_is_typed(open_page
         "/rollouts/new", data={"plan": PLAN, "id": "my-id", "confirm": "hello"}
     )
     assert right.headers["location"] == "/rollouts/my-id"
-    ((rollout_id, wire),) = fleet.started
+    ((rollout_id, wire, actor),) = fleet.started
     assert rollout_id == "my-id"
+    assert actor == pages.app.state.identity.user_of(None).display_name
     assert Plan.model_validate(wire).servers == ["a", "b"]
 
 
