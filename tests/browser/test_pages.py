@@ -19,6 +19,13 @@ FAILS = (
 )
 
 
+#: Panels close each other, unless they have nothing in common.
+OPEN_ALL = """for (const each of document.querySelectorAll("details")) {
+  each.removeAttribute("name");
+  each.open = true;
+}"""
+
+
 async def start(page, plan, *, rollout_id):
     """Start a rollout from the page, and stay on its own page."""
     await page.goto("/rollouts/new")
@@ -212,14 +219,15 @@ async def test_axe_finds_nothing_on_any_page_in_light_and_in_dark(chromium, worl
     found = []
     for path in paths:
         await page.goto(path)
-        for open_it in await page.locator("details:not([open]) > summary").all():
-            await open_it.evaluate("summary => { summary.parentElement.open = true; }")
-        for scheme in ("light", "dark"):
+        await page.evaluate(OPEN_ALL)
+        # In the dark only colours are others.
+        for scheme, rules in (("light", None), ("dark", ["color-contrast"])):
             await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-            seen = await Axe().run(page)
+            only = {"runOnly": {"type": "rule", "values": rules}} if rules else {}
+            seen = await Axe().run(page, options={"resultTypes": ["violations"], **only})
             found += [
-                f"{scheme} {path} {v['id']}: {v['nodes'][0]['html']}"
-                for v in seen.response["violations"]
+                f"{scheme} {path} {wrong['id']}: {wrong['nodes'][0]['html']}"
+                for wrong in seen.response["violations"]
             ]
     await given(world.fleet, "abort", rollout_id, "--yes")
     await context.close()

@@ -45,12 +45,13 @@ class _Known:
                 self.at, self.trouble = now(), None
 
 
-def fleet_handler() -> Route:
+def fleet_route() -> Route:
     """Return the route of the fleet page, with what it remembers."""
     known = _Known()
 
     @page
     async def fleet(request: Request) -> Response:
+        """Show the fleet."""
         await known.look(request.app.state.fleet)
         rows = known.rows or FleetRows()
         return show(
@@ -65,4 +66,4 @@ def fleet_handler() -> Route:
 
 def routes() -> list[Route]:
     """Return the routes."""
-    return [fleet_handler()]
+    return [fleet_route()]

@@ -98,6 +98,9 @@ async function refresh(withGrid = false) {
     await htmx.ajax("GET", url.pathname + url.search, { source: body, target: body, swap: "none" });
   } catch { /* the stream tells when the dashboard is away */ }
   reveal();
+  const live = document.querySelector("[data-trouble]");
+  trouble(live?.dataset.trouble);
+  if (live?.dataset.over !== undefined) delete body.dataset.every;
   if (url.searchParams.has("grid")) prepareGrid();
   const after = document.querySelector(".head .pill")?.textContent;
   if (before && after && before !== after) byId("announce").textContent = after;
@@ -105,7 +108,7 @@ async function refresh(withGrid = false) {
   setTimeout(() => {
     refreshing = 0;
     if (again) { again = false; refresh(); }
-  }, Number(body.dataset.again) || 500);
+  }, 500);
 }
 
 async function patch(changes) {
@@ -355,3 +358,7 @@ setUpGrid();
 setUpLogs();
 listen();
 setInterval(tick, 1000);
+// What a step prints is no change of its rollout: pages of one server ask.
+if (body.dataset.every) {
+  setInterval(() => { if (!document.hidden && body.dataset.every) refresh(); }, Number(body.dataset.every));
+}
