@@ -154,7 +154,7 @@ class StandInBoard:
             raise NotFound(f"no rollout {rollout_id!r}")
         return self.snapshots[rollout_id]
 
-    async def refresh(self, rollout_id):
+    def expire(self, rollout_id):
         self.refreshed.append(rollout_id)
 
 
@@ -179,7 +179,7 @@ class StandInFleet:
     async def find(self, rollout_id):
         return make_row(rollout_id)
 
-    async def start(self, plan_wire, *, rollout_id, origin=None):
+    async def start(self, plan_wire, *, rollout_id, origin=None, actor=""):
         from kitsune.service.fleet import Started
 
         self.started.append((rollout_id, plan_wire))

@@ -17,7 +17,7 @@ from kitsune.dashboard.views.events import events_of
 from kitsune.dashboard.views.failures import failures_of
 from kitsune.dashboard.views.grid import grid_of, size_of
 from kitsune.dashboard.views.header import head_of
-from kitsune.dashboard.views.picture import Picture, picture_of
+from kitsune.dashboard.views.picture import Picture
 from kitsune.dashboard.views.plans import plan_page, plan_text
 from kitsune.dashboard.views.servers import names_of, table_of
 from kitsune.dashboard.views.timeline import timeline_of
@@ -81,9 +81,7 @@ async def server_list(request: Request) -> Response:
 
 def picture_as_seen(snapshot: Snapshot) -> Picture:
     """Return the picture of a snapshot."""
-    return picture_of(
-        snapshot.row, progress=snapshot.progress, outcome=snapshot.outcome, plan=snapshot.plan
-    )
+    return snapshot.picture
 
 
 def may(request: Request) -> Callable[[str], str]:
