@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from kitsune.dashboard.pages.rollout import may, picture_as_seen
+from kitsune.dashboard.pages.rollout import may
 from kitsune.dashboard.pages.showing import now, page, rollout_url, show
 from kitsune.dashboard.views.actions import held_of
 from kitsune.dashboard.views.picture import server_of
@@ -64,7 +64,7 @@ def server_route() -> Route:
         """Show what a rollout did on a server; `part=live` returns only what changes."""
         rollout_id, server_id = request.path_params["rollout_id"], request.path_params["server_id"]
         snapshot = await request.app.state.board.rollout(rollout_id)
-        picture = picture_as_seen(snapshot)
+        picture = snapshot.picture
         known = server_of(picture, server_id)
         if known is None:
             raise NotFound(f"rollout {rollout_id!r} has no server {server_id!r}")
