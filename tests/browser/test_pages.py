@@ -70,6 +70,9 @@ async def test_a_rollout_is_started_watched_approved_and_ends_before_ones_eyes(p
     await gate.locator("summary").click()
     await expect(gate.locator("code")).to_have_text(f"kitsune approve {rollout_id} --gate canary")
     await gate.locator("[name=reason]").fill("graphs look good")
+    await expect(gate.locator("code")).to_have_text(
+        f"kitsune approve {rollout_id} --gate canary --reason 'graphs look good'"
+    )
     await gate.locator("button.primary").click()
     await expect(page.locator(".flash")).to_be_visible()
     await expect(page.locator(".head .pill")).to_contain_text("succeeded")

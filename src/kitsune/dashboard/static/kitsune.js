@@ -30,6 +30,21 @@ document.addEventListener("click", async (event) => {
   }
 });
 
+// The command says what the form says.
+document.addEventListener("input", (event) => {
+  const form = event.target.closest?.("form.panel");
+  const copy = form?.querySelector(".copy");
+  if (!copy) return;
+  copy.dataset.plain ??= copy.dataset.copy;
+  const quoted = (word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'"'"'`)}'`);
+  const words = all("[data-flag^='--']", form).flatMap((field) => {
+    if (field.type === "checkbox") return field.checked ? [field.dataset.flag] : [];
+    return field.value.trim() ? [field.dataset.flag, quoted(field.value.trim())] : [];
+  });
+  copy.dataset.copy = [copy.dataset.plain, ...words].join(" ");
+  form.querySelector(".cli code").textContent = copy.dataset.copy;
+});
+
 document.addEventListener("submit", (event) => {
   // A slow answer must not make anybody press twice.
   const button = event.target.method === "post" && event.submitter;
