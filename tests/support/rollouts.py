@@ -143,7 +143,7 @@ class StandInBoard:
 
     def __init__(self, *snapshots, rows=(), trouble=None):
         self.snapshots = {snapshot.row.rollout_id: snapshot for snapshot in snapshots}
-        self.rows, self.trouble, self.refreshed = tuple(rows), trouble, []
+        self.rows, self.trouble, self.expired = tuple(rows), trouble, []
 
     def rollouts(self):
         rows = self.rows or tuple(snapshot.row for snapshot in self.snapshots.values())
@@ -155,7 +155,7 @@ class StandInBoard:
         return self.snapshots[rollout_id]
 
     def expire(self, rollout_id):
-        self.refreshed.append(rollout_id)
+        self.expired.append(rollout_id)
 
 
 class StandInFleet:
@@ -182,7 +182,7 @@ class StandInFleet:
     async def start(self, plan_wire, *, rollout_id, origin=None, actor=""):
         from kitsune.service.fleet import Started
 
-        self.started.append((rollout_id, plan_wire))
+        self.started.append((rollout_id, plan_wire, actor))
         return Started.STARTED
 
     def __getattr__(self, name):

@@ -84,13 +84,18 @@ def call_trouble(  # noqa: PLR0911 - one return for each kind of trouble
             f"{where} does not let us into namespace {namespace!r} ({text}): "
             "check TEMPORAL_API_KEY and the TLS settings"
         )
-    if error.status in AWAY:
+    if error.status in AWAY or is_cut_off(error):
         return ServerUnavailable(f"{where} has stopped answering ({text})", silent=True)
     if error.status is RPCStatusCode.RESOURCE_EXHAUSTED:
         return ServerUnavailable(f"{where} is too busy just now ({text})", silent=True)
     if error.status is RPCStatusCode.INVALID_ARGUMENT:
         return BadQuery(f"{where} does not understand: {text}")
     return KitsuneError(f"{where} refuses: {text} ({error.status.name})")
+
+
+def is_cut_off(error: RPCError) -> bool:
+    """Return whether a connection broke off in the middle of a call; the SDK has no status for that."""
+    return error.status is RPCStatusCode.UNKNOWN and "transport error" in error.message
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from kitsune.dashboard.pages.showing import go, page, rollout_url, show
 from kitsune.dashboard.views.commands import command
 from kitsune.dashboard.views.plans import MarkedLine, PlanPage, marked_lines, plan_page
 from kitsune.errors import KitsuneError, PlanUnreadable
-from kitsune.handlers.registry import HandlerRegistry, load_handlers
+from kitsune.handlers.registry import HandlerRegistry
 from kitsune.models.plan import plan_to_wire
 from kitsune.models.printable import safe
 from kitsune.planfile.document import Located, parse_document
@@ -69,7 +69,7 @@ async def empty(request: Request) -> Response:
 async def preview(request: Request) -> Response:
     """Check a plan, and show what it would do or what is wrong with it."""
     draft = await _draft(request)
-    _check(draft)
+    _check(draft, request.app.state.registry)
     return _page(request, draft, status=422 if draft.problems else 200)
 
 
@@ -77,7 +77,7 @@ async def preview(request: Request) -> Response:
 async def start(request: Request) -> Response:
     """Start a plan that was previewed."""
     draft = await _draft(request)
-    _check(draft)
+    _check(draft, request.app.state.registry)
     loaded = draft.loaded
     if loaded is None or draft.problems:
         return _page(request, draft, status=422)
@@ -128,7 +128,7 @@ def _word(form: FormData, key: str) -> str:
     return value.strip() if isinstance(value, str) else ""
 
 
-def _check(draft: _Draft) -> None:
+def _check(draft: _Draft, registry: HandlerRegistry) -> None:
     """Find out what is wrong with a draft, or what it would do."""
     if draft.rollout_id:
         try:
@@ -144,7 +144,6 @@ def _check(draft: _Draft) -> None:
         text = f"larger than {MAX_FILE_BYTES:,} bytes: large content belongs where servers can fetch it"
         draft.problems.append(_Problem(draft.file, text))
         return
-    registry = load_handlers()
     try:
         document = parse_document(Source(draft.file, draft.text))
     except PlanUnreadable as error:

@@ -10,7 +10,6 @@ from starlette.routing import Route
 from kitsune.dashboard.pages.showing import now, page, rollout_url, show
 from kitsune.dashboard.plans import hidden_paths
 from kitsune.dashboard.roles import role_for_verb
-from kitsune.dashboard.snapshots import Snapshot
 from kitsune.dashboard.views.actions import actions_of, held_of
 from kitsune.dashboard.views.batches import path_of
 from kitsune.dashboard.views.events import events_of
@@ -22,7 +21,7 @@ from kitsune.dashboard.views.plans import plan_page, plan_text
 from kitsune.dashboard.views.servers import names_of, table_of
 from kitsune.dashboard.views.timeline import timeline_of
 from kitsune.handlers.facts import step_facts
-from kitsune.handlers.registry import load_handlers
+from kitsune.handlers.registry import HandlerRegistry
 from kitsune.models.plan import Plan, plan_to_wire
 from kitsune.rollout.preview import preview_plan
 
@@ -42,7 +41,7 @@ async def rollout(request: Request) -> Response:
     if "s" in query:
         return RedirectResponse(rollout_url(rollout_id, server_id=query["s"]), status_code=302)
     snapshot = await request.app.state.board.rollout(rollout_id)
-    picture = picture_as_seen(snapshot)
+    picture = snapshot.picture
     tab = query.get("view", "")
     tab = tab if tab in dict(_TABS) else ""
     live = query.get("part") == "live"
@@ -72,16 +71,11 @@ async def server_list(request: Request) -> Response:
     snapshot = await request.app.state.board.rollout(request.path_params["rollout_id"])
     query = request.query_params
     found = names_of(
-        picture_as_seen(snapshot),
+        snapshot.picture,
         state=query.get("state", ""),
         as_in_grid=query.get("order") == "grid",
     )
     return PlainTextResponse("".join(f"{name}\n" for name in found))
-
-
-def picture_as_seen(snapshot: Snapshot) -> Picture:
-    """Return the picture of a snapshot."""
-    return snapshot.picture
 
 
 def may(request: Request) -> Callable[[str], str]:
@@ -104,7 +98,7 @@ def _view(tab: str, picture: Picture, plan: Plan | None, request: Request) -> di
         case "events":
             return {"events": events_of(picture)}
         case "plan":
-            return _plan(plan)
+            return _plan(plan, request.app.state.registry)
         case _:
             pass
     wanted = request.query_params.get("part") != "live" or "grid" in request.query_params
@@ -116,10 +110,9 @@ def _view(tab: str, picture: Picture, plan: Plan | None, request: Request) -> di
     }
 
 
-def _plan(plan: Plan | None) -> dict[str, Any]:
+def _plan(plan: Plan | None, registry: HandlerRegistry) -> dict[str, Any]:
     if plan is None:
         return {"plan": None}
-    registry = load_handlers()
     wire = plan_to_wire(plan)
     return {
         "plan": plan_page(preview_plan(plan, facts=step_facts(plan, registry))),

@@ -98,6 +98,9 @@ async function refresh(withGrid = false) {
     await htmx.ajax("GET", url.pathname + url.search, { source: body, target: body, swap: "none" });
   } catch { /* the stream tells when the dashboard is away */ }
   reveal();
+  const live = document.querySelector("[data-trouble]");
+  trouble(live?.dataset.trouble);
+  if (live?.dataset.over !== undefined) delete body.dataset.every;
   if (url.searchParams.has("grid")) prepareGrid();
   const after = document.querySelector(".head .pill")?.textContent;
   if (before && after && before !== after) byId("announce").textContent = after;
@@ -105,7 +108,7 @@ async function refresh(withGrid = false) {
   setTimeout(() => {
     refreshing = 0;
     if (again) { again = false; refresh(); }
-  }, Number(body.dataset.again) || 500);
+  }, 500);
 }
 
 async function patch(changes) {
@@ -119,10 +122,13 @@ async function patch(changes) {
   setTimeout(() => { for (const cell of all(".cells > .new")) cell.classList.remove("new"); }, 1500);
 }
 
+let stream = null;
+
 function listen() {
   const url = body.dataset.stream;
-  if (!url || !window.EventSource) return;
-  const stream = new EventSource(url);
+  if (!url || !window.EventSource || document.hidden) return;
+  stream?.close();
+  stream = new EventSource(url);
   stream.onopen = () => {
     if (lostAt) refresh(true);
     lostAt = 0;
@@ -131,7 +137,7 @@ function listen() {
   };
   stream.onerror = () => {
     if (!lostAt) lostAt = Date.now();
-    if (stream.readyState === EventSource.CLOSED) setTimeout(() => { stream.close(); listen(); }, 3000);
+    if (stream.readyState === EventSource.CLOSED) setTimeout(listen, 3000);
   };
   const read = (event) => { try { return JSON.parse(event.data); } catch { return {}; } };
   stream.addEventListener("summary", () => refresh());
@@ -139,8 +145,17 @@ function listen() {
   stream.addEventListener("end", () => refresh());
   stream.addEventListener("cells", (event) => { const said = read(event); patch(said.cells ?? {}); });
   stream.addEventListener("trouble", (event) => { trouble(read(event).text); });
-  addEventListener("pagehide", () => stream.close());
 }
+
+// A browser has six connections to a host: pages that nobody sees give theirs back.
+document.addEventListener("visibilitychange", () => {
+  if (!body.dataset.stream) return;
+  if (document.hidden) { stream?.close(); return; }
+  listen();
+  refresh(true);
+});
+addEventListener("pagehide", () => stream?.close());
+addEventListener("pageshow", (event) => { if (event.persisted) { listen(); refresh(true); } });
 
 // ---- the grid --------------------------------------------------------------------------------
 
@@ -267,7 +282,7 @@ function searchLog(log, text) {
   const lines = log.querySelector(".lines");
   const word = text.trim().toLowerCase();
   let first = null;
-  for (const line of lines.children) {
+  for (const line of all("li", lines)) {
     const hit = word !== "" && line.textContent.toLowerCase().includes(word);
     line.classList.toggle("hit", hit);
     if (hit && !first) first = line;
@@ -343,3 +358,7 @@ setUpGrid();
 setUpLogs();
 listen();
 setInterval(tick, 1000);
+// What a step prints is no change of its rollout: pages of one server ask.
+if (body.dataset.every) {
+  setInterval(() => { if (!document.hidden && body.dataset.every) refresh(); }, Number(body.dataset.every));
+}
