@@ -32,6 +32,7 @@ async def record(version: str) -> None:
             await _record_all(bench, folder)
             await _record_steered(bench, folder)
             await _record_sharded(bench, folder)
+            await _record_quick(bench, folder)
             await bench.close()
     await _record_long(folder)
 
@@ -138,6 +139,17 @@ async def _record_sharded(bench: Bench, folder: Path) -> None:
     await _save(bench, folder, "sharded", rollout=rollout)
     shard = bench.client.get_workflow_handle(f"{rollout.id}/shard-1")
     _write(folder / "sharded.shard.json", await shard.fetch_history())
+
+
+async def _record_quick(bench: Bench, folder: Path) -> None:
+    """Steps that run as local activities: one that is tried again, one that fails, and their undoing."""
+    bench.probe.quick = True
+    plan = plan_of("a", fail="a")
+    plan["retryPolicy"] = {"initialInterval": "1s", "maximumAttempts": 2}
+    plan["steps"] += [{"name": "never", "type": "probe", "params": {}}]
+    await bench.run(plan)
+    await _save(bench, folder, "quick", rollout=bench.rollouts[-1], server="a")
+    bench.probe.quick = False
 
 
 async def _record_long(folder: Path) -> None:

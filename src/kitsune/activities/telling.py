@@ -68,7 +68,10 @@ def refuse(request: StepRequest, message: str) -> NoReturn:
 
 @contextlib.asynccontextmanager
 async def heartbeats(details: Mapping[str, Any]) -> AsyncIterator[None]:
-    """Tell Temporal, until the block ends, that a step is alive and how far it is."""
+    """Tell Temporal, until the block ends, that a step is alive and how far it is; a local activity need not."""
+    if activity.info().is_local:
+        yield
+        return
 
     async def beat() -> None:
         while True:

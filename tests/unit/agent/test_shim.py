@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from kitsune.agent import shim
 from kitsune.agent.failpoints import FAIL_POINTS
 from kitsune.agent.proc import read_process
 from kitsune.agent.processes import alive_members
@@ -250,3 +251,16 @@ async def test_what_a_script_was_given_is_not_on_disk_once_it_has_ended(server):
 
 def test_the_fail_points_are_these():
     assert len(FAIL_POINTS) == 12
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {},
+        {"exitCode": 0, "signal": None, "endedBy": "timeout", "startedAt": 1764111111.25},
+        {"left": [1, 2], "limit": {"name": "memory", "limit": 10, "used": 11}, "yes": True},
+        {"spoolError": 'stdout is not whole: "no" \\ space\n\x00 é \ud83e'},
+    ],
+)
+def test_its_record_is_json(record):
+    assert json.loads(shim._json(record)) == json.loads(json.dumps(record))
