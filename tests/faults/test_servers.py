@@ -14,14 +14,16 @@ from faults.oracle import check_invariants, snapshot
 
 pytestmark = [pytest.mark.faults, pytest.mark.e2e, pytest.mark.timeout(180)]
 
+#: How long these processes would sleep: by that they are found, and not those of another test process.
+NAPS = [f"{300 + n}.{os.getpid()}" for n in range(4)]
 #: Traps TERM, and leaves a session of its own, a double fork and a process that forgot its environment.
-STUBBORN = """
+STUBBORN = f"""
 trap '' TERM
-setsid sh -c 'trap "" TERM; sleep 300' &
-( sh -c 'trap "" TERM; sleep 301' & ) &
-env -i setsid sh -c 'trap "" TERM; sleep 302.5' &
+setsid sh -c 'trap "" TERM; sleep {NAPS[0]}' &
+( sh -c 'trap "" TERM; sleep {NAPS[1]}' & ) &
+env -i setsid sh -c 'trap "" TERM; sleep {NAPS[2]}' &
 exec 1>&- 2>&-
-sleep 303
+sleep {NAPS[3]}
 """
 
 
@@ -53,17 +55,17 @@ def test_a_timeout_ends_the_whole_tree_however_stubborn(world, record_recovery):
         seen(result.results[0].error)
     assert result.results[0].status == "failed"
     assert "timed out after 2s" in result.results[0].error
-    assert not sleepers("300", "301", "302.5", "303")
+    assert not sleepers()
     check_invariants(world, handle)
 
 
-def sleepers(*lengths):
-    """Return processes that sleep for one of these times: even those that forgot whose they were."""
+def sleepers():
+    """Return processes that sleep for one of our times: even those that forgot whose they were."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
             words = path.read_text().split("\0")
-            if words[0] == "sleep" and words[1] in lengths:
+            if words[0] == "sleep" and words[1] in NAPS:
                 found.append(int(path.parent.name))
     return found
 
@@ -85,7 +87,7 @@ def test_an_abort_ends_the_whole_tree_and_starts_nothing_more(world, record_reco
         "cancelled",
         "notStarted",
     ]
-    assert not sleepers("300", "301", "302.5", "303")
+    assert not sleepers()
     check_invariants(world, handle, abort_at=acknowledged)
 
 
