@@ -331,6 +331,7 @@ class ServerActivities:
 
 
 def _operation(request: StepRequest, *, phase: str) -> Operation:
+    handed_out_for = activity.info().schedule_to_close_timeout
     return Operation(
         rollout_id=request.rollout_id,
         run_id=request.run_id,
@@ -340,6 +341,7 @@ def _operation(request: StepRequest, *, phase: str) -> Operation:
         phase=phase,
         generation=request.rollback_generation if phase == "rollback" else request.generation,
         step_type=request.step.type,
+        deliverable_until=datetime.now(UTC) + handed_out_for if handed_out_for else None,
     )
 
 
