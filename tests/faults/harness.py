@@ -32,12 +32,30 @@ _NUMBERS = itertools.count(1)
 _ENDINGS = (names.FAILURE_ROLLOUT_STOPPED, names.FAILURE_ROLLOUT_ABORTED)
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="namespaces and mounts need root")
+_FREEZER = Path("/sys/fs/cgroup/freezer")
+needs_freezer = pytest.mark.skipif(
+    os.geteuid() != 0 or not _FREEZER.is_dir(),
+    reason="only the freezer of cgroup v1 (and root) makes a process that cannot be killed",
+)
 needs_faketime = pytest.mark.skipif(not shutil.which("faketime"), reason="faketime is missing")
 
 
 def now():
     """Return the seconds since boot, the clock of the ledger."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+@contextlib.contextmanager
+def freezer(name):
+    """Yield a folder in which processes can be frozen so that no signal ends them, as if their disk had died."""
+    folder = _FREEZER / name
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        (folder / "freezer.state").write_text("THAWED")
+        until(lambda: not (folder / "cgroup.procs").read_text(), "what was frozen has ended")
+        folder.rmdir()
 
 
 def until(holds, what="it", patience=PATIENCE):

@@ -134,6 +134,15 @@ MATRIX = [
         (f"{_SERVERS}a_script_that_asks_meets_an_end_of_input",),
     ),
     Row(
+        "S6",
+        "a process that cannot be killed",
+        (
+            f"{_SERVERS}what_cannot_be_killed_is_told_and_nothing_is_begun_beside_it",
+            f"{_RUNNER}what_could_not_be_ended_is_never_told_as_cancelled",
+            f"{_RUNNER}nothing_begins_on_a_server_while_something_cannot_be_ended",
+        ),
+    ),
+    Row(
         "F1",
         "the disk is full when a file is written",
         (
@@ -312,5 +321,4 @@ MATRIX = [
     ),
     Row("T4", "Temporal restored from a backup", why="needs an older copy of its database"),
     Row("F6", "power loss", why="needs a machine that can lose its power"),
-    Row("S6", "a process that cannot be killed", why="cannot be made without a broken device"),
 ]

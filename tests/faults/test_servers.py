@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from faults.harness import needs_faketime, needs_root, now
+from faults.harness import freezer, needs_faketime, needs_freezer, needs_root, now, until
 from faults.oracle import check_invariants, snapshot
 
 pytestmark = [pytest.mark.faults, pytest.mark.e2e, pytest.mark.timeout(180)]
@@ -89,6 +89,38 @@ def test_an_abort_ends_the_whole_tree_and_starts_nothing_more(world, record_reco
     ]
     assert not sleepers()
     check_invariants(world, handle, abort_at=acknowledged)
+
+
+@needs_freezer
+def test_what_cannot_be_killed_is_told_and_nothing_is_begun_beside_it(world, record_recovery):
+    a = world.add("s6")
+    plan = world.plan_file([a], [world.step("next")])
+    with freezer(f"{world.prefix}-s6") as folder:
+        body = f"echo $$ > {folder}/cgroup.procs\necho stuck; sleep 300"
+        steps = [world.step("stuck", body, params={"killGrace": "1s"})]
+        handle = world.start([a], steps)
+        until(lambda: (folder / "cgroup.procs").read_text().count("\n") == 2, "the script waits")
+        (folder / "freezer.state").write_text("FROZEN")
+        until(lambda: (folder / "freezer.state").read_text() == "FROZEN\n", "it is frozen")
+        with record_recovery(
+            "S6", expected="KILL sent, still present; not cancelled; nothing new begins"
+        ) as seen:
+            assert world.kitsune("abort", handle.id, "-y").returncode == 0
+            result = world.end_of(handle)
+            seen(result.results[0].error)
+        (step,) = result.results[0].steps_executed
+        assert (result.results[0].status, step.status) == ("failed", "interrupted")
+        assert "KILL was sent, and still present: process " in step.error
+        assert "(state D)" in step.error
+        assert step.outputs["stdout"]["text"] == "stuck\n"
+        assert not result.results[0].rolled_back
+        assert not result.results[0].rollback_failed  # nobody asked for one
+        refused = world.kitsune("run", plan, "-y")
+        assert refused.returncode == 8, refused.stdout + refused.stderr
+        assert "what step 'stuck' of rollout" in refused.stdout
+        assert world.processes_of(handle.id)
+    assert world.kitsune("run", plan, "-y").returncode == 0
+    check_invariants(world, handle)
 
 
 def test_a_script_that_asks_meets_an_end_of_input(world, record_recovery):

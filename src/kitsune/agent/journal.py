@@ -165,6 +165,11 @@ class Journal:
         """Return the operations of which an execution has begun and not ended, as far as is recorded."""
         return await self._run(lambda db: _list(db, "where state = 'started'"))
 
+    async def list_survived(self) -> list[Entry]:
+        """Return the operations whose outcome names processes that KILL did not end."""
+        which = """where instr(outcome, '"stillRunning":') > 0"""
+        return await self._run(lambda db: _list(db, which))
+
     async def check(self) -> None:
         """Prove that the journal, and the records beside it, can be written.
 

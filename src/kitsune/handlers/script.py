@@ -18,10 +18,12 @@ from kitsune.agent.supervision import (
     check_started,
     end_shimmed,
     follow,
+    left_behind,
     read_record,
     signal_name,
     start_under_shim,
 )
+from kitsune.agent.survivors import remaining
 from kitsune.agent.undo import UndoRecord
 from kitsune.errors import NothingLeft, StepFailed
 from kitsune.handlers.base import Reversible, StepContext, StepHandler
@@ -209,15 +211,14 @@ async def _follow(process: Shimmed, params: ScriptParams, ctx: StepContext) -> M
 
 
 async def _stop(process: Shimmed, params: ScriptParams, ctx: StepContext) -> None:
-    def warn(left: list[int]) -> None:
-        ctx.log.warning("still alive after KILL: process %s", ", ".join(map(str, left)))
-
-    await end_shimmed(process, marker=ctx.operation_id, grace=params.kill_grace, on_left=warn)
+    left: list[int] = []
+    await end_shimmed(
+        process, marker=ctx.operation_id, grace=params.kill_grace, on_left=left.extend
+    )
     text_path(ctx.spool).unlink(missing_ok=True)
     record = read_record(ctx.spool)
-    ctx.leave_outputs(
-        _printed(OutputStreams.read(ctx.spool, limit=ctx.output_limit, record=record))
-    )
+    streams = OutputStreams.read(ctx.spool, limit=ctx.output_limit, record=record)
+    ctx.leave_outputs(_printed(streams) | remaining({*left, *left_behind(record)}))
 
 
 def _judge(
@@ -226,6 +227,7 @@ def _judge(
     code, number = record["exitCode"], record["signal"]
     name = signal_name(number) if number else None
     outputs = {"exitCode": code, "signal": name, "changed": True} | _printed(streams)
+    outputs |= remaining(left_behind(record))
     bad = name is not None or code not in asked.good
     if (limit := record.get("limit")) and (bad or record["endedBy"] == "limit"):
         raise StepFailed(_over(limit), outputs=outputs)
