@@ -297,12 +297,13 @@ class OperationRunner:
             cause = "the host restarted"
         return await self._interrupted(operation, work, entry, cause=cause, left=left)
 
-    async def _end_rest(self, operation: Operation) -> dict[str, Any]:
-        """End what an execution has left, whose handler cannot have done so; return what remains, as outputs."""
-        with contextlib.suppress(JournalUnavailable):
-            if entry := await self._journal.find(operation.id):
-                return remaining(await _end_leftovers(entry))
-        return {}
+    async def _end_rest(self, operation: Operation, outputs: dict[str, Any]) -> dict[str, Any]:
+        """End what an execution has left, unless its handler has tried; return its outputs with what remains."""
+        if not remaining_of(outputs):
+            with contextlib.suppress(JournalUnavailable):
+                if entry := await self._journal.find(operation.id):
+                    return outputs | remaining(await _end_leftovers(entry))
+        return outputs
 
     async def _execute(
         self,
@@ -343,13 +344,12 @@ class OperationRunner:
             outputs = dict(work.left)
             if run.cancelled:
                 # The handler may have been cancelled before it had begun to go on with what runs.
-                if not remaining_of(outputs):
-                    outputs |= await self._end_rest(operation)
+                outputs = await self._end_rest(operation, outputs)
                 error, status, permanent = "cancelled while it ran", "cancelled", True
             else:
                 error, status = "the handler broke: it cancelled itself", "failed"
         except Exception as bug:  # noqa: BLE001 - a handler's bug is this step's failure, nobody else's
-            outputs = await self._end_rest(operation)
+            outputs = await self._end_rest(operation, {})
             error, status = f"the handler broke: {named(bug)}", "failed"
         error, status, permanent = _with_remains(outputs, error, status, permanent=permanent)
         final = error is None or permanent or entry.executions >= work.executions
