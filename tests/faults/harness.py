@@ -124,6 +124,8 @@ class Server(Process):
     def __init__(self, world, name, **isolation):
         self.id = f"{world.prefix}.{name}"
         self.state = world.folder / f"{name}.state"
+        if "image" in isolation:
+            self.state = world.folder / f"{name}.disk" / "state"
         self.isolation = Isolation(self.id, world, self.state, **isolation)
         ready = world.folder / f"{name}.ready"
         command = [
@@ -137,6 +139,11 @@ class Server(Process):
         }
         env |= self.isolation.environment
         super().__init__(name, command, log=world.folder / f"{name}.log", env=env, ready=ready)
+
+    def lose_power(self, boot_id):
+        """End its host with what its disk has not written; `start` is another boot."""
+        self.isolation.cut_power(self.kill)
+        self.isolation.set_boot(boot_id)
 
     def cut(self):
         self.isolation.link("down")
@@ -294,7 +301,7 @@ class World:
         params = keys.pop("params", {})
         prelude = (
             "note() { read -r up _ < /proc/uptime; "
-            'echo "$KITSUNE_ROLLOUT_ID $KITSUNE_OPERATION $KITSUNE_SERVER_ID $KITSUNE_STEP '
+            'echo "$KITSUNE_ROLLOUT_ID $KITSUNE_OPERATION.$KITSUNE_REBOOTS $KITSUNE_SERVER_ID $KITSUNE_STEP '
             f'$KITSUNE_ATTEMPT $1 $up $$" >> {self.ledgers}/$KITSUNE_SERVER_ID; }}\n'
         )
         script = {

@@ -26,6 +26,7 @@ _SERVERS = "tests/faults/test_servers.py::test_"
 _CONTROL = "tests/faults/test_control_under_faults.py::test_"
 _FILES = "tests/unit/handlers/test_file_write.py::test_"
 _RUNNER = "tests/unit/agent/test_operations.py::test_"
+_DURABLE = "tests/unit/agent/test_durability.py::test_"
 _BAD_PLANS = "tests/unit/planfile/test_bad_plans.py::test_"
 _RANDOM = "tests/faults/test_random_faults.py::test_random_faults_break_no_invariant"
 
@@ -185,6 +186,15 @@ MATRIX = [
             f"{_FILES}a_killed_agent_leaves_a_whole_file_and_its_step_can_run_again",
         ),
     ),
+    Row(
+        "F6",
+        "the power fails",
+        (
+            f"{_DEATHS}what_is_on_record_outlives_a_power_cut",
+            f"{_DURABLE}what_was_is_kept_for_good_before_anything_takes_its_place",
+            f"{_DURABLE}a_restart_is_on_disk_with_the_way_to_it_before_the_host_is_asked",
+        ),
+    ),
     Row("C1", "an agent's clock is ten days off", (f"{_SERVERS}a_wrong_clock_changes_nothing",)),
     Row(
         "C2",
@@ -320,5 +330,4 @@ MATRIX = [
         "A7", "two agents with one server id", why="two folders on two hosts: see `kitsune doctor`"
     ),
     Row("T4", "Temporal restored from a backup", why="needs an older copy of its database"),
-    Row("F6", "power loss", why="needs a machine that can lose its power"),
 ]
