@@ -6,12 +6,14 @@ import shlex
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, ClassVar
 
 from kitsune.agent.environment import clean_environment
 from kitsune.agent.handover import input_file, script_file, text_path
 from kitsune.agent.launch import Program, find_account, find_program
 from kitsune.agent.output import OutputStreams
+from kitsune.agent.processes import end_tree
 from kitsune.agent.supervision import (
     Bounds,
     Shimmed,
@@ -160,9 +162,9 @@ async def _resume(
 ) -> dict[str, Any]:
     record = read_record(ctx.spool)
     if ctx.process is None or (record and record.get("neverStarted")):
-        return await _run(
-            asked, params, ctx, reboots=reboots
-        )  # the agent died before it had said go
+        # The agent died before it had said go. Its shim may still be about to say that, in the same folder.
+        await end_tree(ctx.operation_id, None, grace=timedelta(0))
+        return await _run(asked, params, ctx, reboots=reboots)
     known = ctx.process
     process = Shimmed(known.boot_id, known.pid, known.start_time)
     if record is None and process.find() is None:
