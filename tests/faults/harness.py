@@ -145,6 +145,13 @@ class Server(Process):
         self.isolation.cut_power(self.kill)
         self.isolation.set_boot(boot_id)
 
+    def freeze(self, seconds):
+        """Let it hang, as a machine that swaps, and go on after that."""
+        if self.alive:
+            self.running.send_signal(signal.SIGSTOP)
+            time.sleep(seconds)
+            self.running.send_signal(signal.SIGCONT)
+
     def cut(self):
         self.isolation.link("down")
 
