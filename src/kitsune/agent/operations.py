@@ -107,6 +107,13 @@ class OperationRunner:
         finally:
             run.waiting -= 1
 
+    async def catch_up(self) -> None:
+        """Record what could not be recorded when it ended: there may be room by now."""
+        for operation_id, verdict in list(self._unrecorded.items()):
+            with contextlib.suppress(JournalUnavailable):
+                await self._journal.end(operation_id, verdict.outcome, final=True)
+                self._unrecorded.pop(operation_id, None)
+
     async def refuse_beside_survivors(self) -> None:
         """Do nothing, unless an earlier step has left what cannot be ended.
 
@@ -201,6 +208,7 @@ class OperationRunner:
         self._survivors.note(entry.rollout_id, outcome)
 
     async def _deliver(self, operation: Operation, work: Work, run: _Run) -> Verdict:
+        await self.catch_up()
         if unrecorded := self._unrecorded.get(operation.id):
             return unrecorded
         await self._end_foreign(operation)

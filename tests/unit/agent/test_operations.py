@@ -293,17 +293,35 @@ async def test_an_end_that_cannot_be_recorded_is_told_as_it_was_and_not_repeated
     assert handler.attempts == [1]
 
 
+async def test_what_could_not_be_recorded_is_recorded_once_there_is_room(journal):
+    disk = FullDisk(journal)
+    runner = OperationRunner(disk)
+    await runner.run(OPERATION, work(Handler({"answer": 42})))
+    await runner.catch_up()
+    assert (await journal.find(OPERATION.id)).state == "started"
+    disk.full = False
+    await runner.catch_up()
+    entry = await journal.find(OPERATION.id)
+    assert (entry.state, entry.outcome.outputs) == ("finished", {"answer": 42})
+    handler = Handler({})
+    assert (await OperationRunner(journal).run(OPERATION, work(handler))).outcome.success
+    assert handler.attempts == []
+
+
 class FullDisk:
     """A journal whose disk fills up while a step runs."""
 
     def __init__(self, journal):
         self._journal = journal
+        self.full = True
 
     def __getattr__(self, name):
         return getattr(self._journal, name)
 
-    async def end(self, *_args, **_keys):
-        raise JournalUnavailable("the journal cannot be written: disk full")
+    async def end(self, *args, **keys):
+        if self.full:
+            raise JournalUnavailable("the journal cannot be written: disk full")
+        await self._journal.end(*args, **keys)
 
 
 async def test_what_still_runs_for_another_rollout_is_ended_first(journal):
