@@ -235,7 +235,7 @@ class Shim:
                     _write(self.cgroup + "/cgroup.kill", "1")
             _signal(members, signal.SIGKILL)
             return False
-        self.record["left"] = [pid for pid, _, _ in members]
+        self.record["left"] = [[pid, start] for pid, start, _ in members]
         self.ended_at = self.ended_at or now
         return True
 

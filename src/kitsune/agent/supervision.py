@@ -140,6 +140,17 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     return record if isinstance(record, dict) else None
 
 
+def left_behind(record: Mapping[str, Any] | None) -> list[int]:
+    """Return the processes that a shim could not end and that are still there."""
+    found = []
+    for known in (record or {}).get("left") or []:
+        if isinstance(known, list):  # else the shim of an older Kitsune wrote it
+            process = read_process(known[0])
+            if process and not process.ended and process.start_time == known[1]:
+                found.append(process.pid)
+    return found
+
+
 def check_started(record: Mapping[str, Any], program: Program) -> None:
     """Raise what kept a program from starting.
 

@@ -162,6 +162,22 @@ async def test_an_agent_that_dies_at_any_moment_leaves_one_run_of_the_script(ser
     assert server.notes() == ["START", "END"]
 
 
+async def test_a_shim_that_was_never_told_to_go_does_not_disturb_the_next_one(server):
+    params = server.script()
+    server.start(params, KITSUNE_FAILPOINTS="shim.ready=sleep:100")
+    await until(lambda: any(server.state.glob("operations/*/exit.json.new")))
+    (late,) = alive_members(server.bench.operation_id)
+    os.kill(late, signal.SIGSTOP)
+    server.agent.kill()
+    server.agent.wait()
+    resumed = asyncio.create_task(server.resume(params))
+    await until(lambda: server.notes() == ["START"])
+    assert not (found := read_process(late)) or found.ended
+    server.hold.touch()
+    assert (await resumed)["exitCode"] == 0
+    assert server.notes() == ["START", "END"]
+
+
 async def test_an_agent_that_lets_go_leaves_the_script_alone(server):
     params = server.script()
     running = asyncio.create_task(server.bench.execute(params))
