@@ -178,9 +178,12 @@ class OperationRunner:
 
     async def list_unattended(self) -> list[Entry]:
         """Return executions that have begun and that no delivery attends to."""
+        return self._unattended(await self._journal.list_started())
+
+    def _unattended(self, started: Sequence[Entry]) -> list[Entry]:
         attended = {key for key, run in self._running.items() if run.waiting}
         known = attended | self._unrecorded.keys()
-        return [entry for entry in await self._journal.list_started() if entry.id not in known]
+        return [entry for entry in started if entry.id not in known]
 
     async def end_unattended(self, entry: Entry, *, cause: str) -> None:
         """End an execution that nobody will ask for any more, and record that."""
@@ -211,8 +214,7 @@ class OperationRunner:
         await self.catch_up()
         if unrecorded := self._unrecorded.get(operation.id):
             return unrecorded
-        await self._end_foreign(operation)
-        entry = await self._journal.find(operation.id)
+        entry = await self._look(operation)
         if entry is not None:
             with contextlib.suppress(JournalUnavailable):  # a count, not worth a step that runs
                 await self._journal.deliver(operation.id)
@@ -238,17 +240,22 @@ class OperationRunner:
         failpoint("journal.after_begin")
         return await self._execute(operation, work, entry, run)
 
-    async def _end_foreign(self, operation: Operation) -> None:
-        """End what still runs for another rollout: it has lost this server, or Temporal would not be here with ours."""
+    async def _look(self, operation: Operation) -> Entry | None:
+        """Return what is on record of an operation.
+
+        What still runs for another rollout is ended: it has lost this server, or Temporal would not be here with ours.
+        """
         strangers = [
             run.operation
             for run in self._running.values()
             if run.operation.run_id != operation.run_id
         ]
         await asyncio.gather(*(self.cancel(stranger) for stranger in strangers))
-        for entry in await self.list_unattended():
+        own, started = await self._journal.look(operation.id)
+        for entry in self._unattended(started):
             if entry.run_id not in (None, operation.run_id):
                 await self.end_unattended(entry, cause="another rollout took this server")
+        return own
 
     async def _end(self, operation: Operation, verdict: Verdict) -> Verdict:
         """Record how an execution ended; what cannot be recorded is at least remembered and told."""
