@@ -16,24 +16,7 @@ SHARED = (
     "kitsune.models",  # pure data
     "kitsune.names",  # constants
     "kitsune.rollout",  # pure decisions
-    # What the workflow classes are made of; no state at module level.
-    "kitsune.workflows.children",
-    "kitsune.workflows.clock",
-    "kitsune.workflows.deadlines",
-    "kitsune.workflows.guidance",
-    "kitsune.workflows.orders",
-    "kitsune.workflows.outbox",
-    "kitsune.workflows.preflight",
-    "kitsune.workflows.reporting",
-    "kitsune.workflows.runner",
-    "kitsune.workflows.shard_children",
-    "kitsune.workflows.shard_reports",
-    "kitsune.workflows.sharding",
-    "kitsune.workflows.silence",
-    "kitsune.workflows.state",
-    "kitsune.workflows.steps",
-    "kitsune.workflows.turns",
-    "kitsune.workflows.undoing",
+    "kitsune.workflows",  # sequence, wait and record; no state at module level
 )
 
 
