@@ -19,8 +19,9 @@ from kitsune import names
 from kitsune.activities.plans import PlanReader
 from kitsune.activities.telling import failure, heartbeats, not_begun, refuse, step_log
 from kitsune.agent.journal import Entry, Journal, Operation
-from kitsune.agent.operations import OperationRunner, Verdict, Work
+from kitsune.agent.operations import OperationRunner, Verdict
 from kitsune.agent.undo import UndoRecord, UndoStore
+from kitsune.agent.work import Work
 from kitsune.errors import HandlerUnusable, JournalUnavailable, ProcessRemains, StepFailed
 from kitsune.handlers.base import RecordedProcess, StepContext, StepHandler, shown_params
 from kitsune.handlers.registry import HandlerRegistry

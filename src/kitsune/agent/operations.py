@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,6 +15,7 @@ from kitsune.agent.outcomes import named, outcome_of, unknown
 from kitsune.agent.proc import boot_id, process_start_time, seconds_since
 from kitsune.agent.processes import end_tree
 from kitsune.agent.survivors import Survivors, remaining, remaining_of, told
+from kitsune.agent.work import Resume, Work
 from kitsune.errors import JournalUnavailable, NothingLeft, ProcessRemains, StepFailed
 from kitsune.models.durations import format_duration
 from kitsune.models.results import StepOutcome
@@ -28,33 +29,6 @@ _LEFTOVER_GRACE = timedelta(seconds=5)
 _LAST_LOOK = timedelta(seconds=5)
 
 logger = logging.getLogger("kitsune.agent")
-
-
-_Recorder = Callable[[int], Coroutine[Any, Any, None]]
-_Resume = Callable[[Entry, _Recorder], Coroutine[Any, Any, Mapping[str, Any]]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Work:
-    """How to run an operation.
-
-    Attributes:
-        execute: Runs one execution; told its number and a function that journals a process id.
-        executions: How many executions may fail before the failure is final.
-        idempotent: May run again after an execution of unknown outcome.
-        timeout: How long one execution may take.
-        left: What the handler leaves as outputs when it is ended by a timeout or a cancel.
-        resume: Goes on with the execution of a dead agent; None where nothing outlives the agent. Told the row
-            besides; raises `NothingLeft`.
-    """
-
-    execute: Callable[[int, _Recorder], Coroutine[Any, Any, Mapping[str, Any]]]
-    executions: int
-    idempotent: bool
-    timeout: timedelta
-    step_type: str
-    left: Mapping[str, Any] = field(default_factory=dict)
-    resume: _Resume | None = None
 
 
 @dataclass(frozen=True)
@@ -327,7 +301,7 @@ class OperationRunner:
         entry: Entry,
         run: _Run,
         *,
-        resume: _Resume | None = None,
+        resume: Resume | None = None,
     ) -> Verdict:
         async def record_process(pid: int) -> None:
             await self._journal.record_process(
@@ -381,7 +355,7 @@ def _with_remains(
     return f"{error}; {told(remains)}", "interrupted" if status == "cancelled" else status, True
 
 
-def _time_left(work: Work, entry: Entry, resume: _Resume | None) -> timedelta:
+def _time_left(work: Work, entry: Entry, resume: Resume | None) -> timedelta:
     """Return how long an execution may still take; what ended in time may always be reported."""
     if resume is None or entry.pid_start is None or entry.boot_id != boot_id():
         return work.timeout

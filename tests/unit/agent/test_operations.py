@@ -11,9 +11,10 @@ import pytest
 
 from kitsune.agent import operations
 from kitsune.agent.journal import Journal, Operation
-from kitsune.agent.operations import OperationRunner, Work
+from kitsune.agent.operations import OperationRunner
 from kitsune.agent.processes import boot_id, process_start_time
 from kitsune.agent.survivors import remaining
+from kitsune.agent.work import Work
 from kitsune.errors import JournalUnavailable, NothingLeft, ProcessRemains, StepFailed
 from kitsune.models.results import StepOutcome
 from kitsune.names import ENV_OPERATION
