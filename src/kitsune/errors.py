@@ -11,16 +11,22 @@ KitsuneError
 ├── JournalUnavailable     the agent cannot record what it does, so it does nothing
 ├── StateFolderTaken       another local worker holds this state folder
 ├── StateFolderUnusable    the folder cannot hold a local worker's state
+├── BadRequest             an order, a form or a request of the API makes no sense
 ├── BadQuery               Temporal does not understand a list filter
 ├── ServerUnavailable      Temporal cannot be reached
+├── ServerAway             the local worker of a server does not answer
+├── TooOld                 the other side does not know what is asked of it
 ├── Conflict               an id is taken by something else
 ├── NotFound               no such rollout
+├── DashboardRefused       the dashboard cannot start safely with its settings
+├── NotAllowed             a user's role does not reach that far
 └── EmbeddedServerError    the embedded Temporal server cannot start
 ```
 """
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -91,12 +97,49 @@ class StateFolderUnusable(KitsuneError):
     """A folder cannot hold the state of a local worker: not writable, or somebody else's."""
 
 
+class BadRequest(KitsuneError):
+    """An order, a form or a request of the API makes no sense; the text says what would."""
+
+
 class BadQuery(KitsuneError):
     """Temporal does not understand a list filter."""
 
 
 class ServerUnavailable(KitsuneError):
-    """Temporal does not answer at its address."""
+    """Temporal cannot be used.
+
+    Args:
+        message: What is wrong, and what would work.
+        silent: True when it does not answer, so that waiting may help.
+    """
+
+    def __init__(self, message: str, *, silent: bool = False) -> None:
+        super().__init__(message)
+        self.silent = silent
+
+
+class ServerAway(KitsuneError):
+    """The local worker of a server does not answer.
+
+    Args:
+        server_id: Which one.
+        last_seen: When Temporal last heard of it, by its own clock; None where it does not remember.
+    """
+
+    def __init__(self, server_id: str, *, last_seen: datetime | None = None) -> None:
+        self.server_id, self.last_seen = server_id, last_seen
+        seen = (
+            f"last heard of at {last_seen.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+            if last_seen
+            else "not heard of in the last minutes"
+        )
+        super().__init__(
+            f"the local worker of {server_id!r} does not answer ({seen}): `kitsune servers` shows who is there"
+        )
+
+
+class TooOld(KitsuneError):
+    """A local worker or a Temporal server is older than what is asked of it."""
 
 
 class Conflict(KitsuneError):
@@ -105,6 +148,14 @@ class Conflict(KitsuneError):
 
 class NotFound(KitsuneError):
     """No rollout of that id."""
+
+
+class DashboardRefused(KitsuneError):
+    """The dashboard cannot start safely with its settings; the text names all that is wrong with them."""
+
+
+class NotAllowed(KitsuneError):
+    """A user's role does not reach that far."""
 
 
 class EmbeddedServerError(KitsuneError):

@@ -16,6 +16,8 @@ EXECUTE_STEP: Final = "ExecuteStep"
 ROLLBACK_STEP: Final = "RollbackStep"
 PREFLIGHT: Final = "Preflight"
 LOAD_STEPS: Final = "LoadSteps"
+LIST_LOGS: Final = "ListLogs"
+READ_LOG: Final = "ReadLog"
 
 # Activity types on the orchestrator's queue.
 VALIDATE_PLAN: Final = "ValidatePlan"
@@ -59,6 +61,8 @@ FAILURE_STEP_FAILED: Final = "StepFailed"
 MEMO_ROLLOUT: Final = "kitsune"
 #: Memo key of a rollout that follows another one: which one, and by which command.
 MEMO_ORIGIN: Final = "kitsuneOrigin"
+#: Memo key of a rollout: who started it.
+MEMO_STARTED_BY: Final = "kitsuneStartedBy"
 
 #: Step type that the workflow itself runs, as a durable timer.
 STEP_SLEEP: Final = "sleep"
@@ -76,6 +80,8 @@ ENV_UNDO_RETENTION: Final = "KITSUNE_UNDO_RETENTION"
 ENV_OUTPUT_LIMIT: Final = "KITSUNE_OUTPUT_LIMIT"
 ENV_REBOOT_COMMAND: Final = "KITSUNE_REBOOT_COMMAND"
 ENV_FAILPOINTS: Final = "KITSUNE_FAILPOINTS"
+#: Beginning of the variables of the dashboard; the name of a setting follows.
+ENV_DASHBOARD_PREFIX: Final = "KITSUNE_DASHBOARD_"
 
 # What scripts see.
 ENV_ROLLOUT_ID: Final = "KITSUNE_ROLLOUT_ID"

@@ -177,6 +177,11 @@ class Journal:
         which = """where instr(outcome, '"stillRunning":') > 0"""
         return await self._run(lambda db: _list(db, which))
 
+    async def list_rollout(self, rollout_id: str, *, limit: int) -> list[Entry]:
+        """Return what has begun for a rollout, the last first."""
+        which = "where rollout_id = ? order by started_at desc, rowid desc limit ?"
+        return await self._run(lambda db: _list(db, which, rollout_id, limit))
+
     async def check(self) -> None:
         """Prove that the journal, and the records beside it, can be written.
 

@@ -16,16 +16,20 @@ import click
 from kitsune.cli.exits import MEANINGS, Exit
 from kitsune.errors import (
     BadQuery,
+    BadRequest,
     Conflict,
+    DashboardRefused,
     EmbeddedServerError,
     JournalUnavailable,
     KitsuneError,
     NotFound,
     PlanRefused,
     PlanUnreadable,
+    ServerAway,
     ServerUnavailable,
     StateFolderTaken,
     StateFolderUnusable,
+    TooOld,
 )
 from kitsune.models.printable import safe
 
@@ -35,7 +39,7 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
     "dev": (
         "kitsune.cli.dev",
         "dev",
-        "Temporal, an orchestrator and local workers on this machine.",
+        "Temporal, workers and the dashboard on this machine.",
     ),
     "validate": ("kitsune.cli.plans", "validate", "Check a plan; all problems at once."),
     "preview": ("kitsune.cli.plans", "preview", "Show what a plan would do, and in which order."),
@@ -56,6 +60,11 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
         "kitsune.cli.servers",
         "servers",
         "List local workers and when they were last heard of.",
+    ),
+    "dashboard": (
+        "kitsune.cli.dashboard",
+        "dashboard",
+        "Serve pages and a JSON API for rollouts.",
     ),
     "doctor": ("kitsune.cli.doctor", "doctor", "Check Temporal and the fleet; say what to do."),
     "orchestration-worker": (
@@ -80,9 +89,13 @@ _EXIT_OF_ERROR: Mapping[type[KitsuneError], Exit] = {
     StateFolderUnusable: Exit.USAGE,
     JournalUnavailable: Exit.USAGE,
     BadQuery: Exit.USAGE,
+    BadRequest: Exit.USAGE,
+    DashboardRefused: Exit.USAGE,
     EmbeddedServerError: Exit.UNAVAILABLE,
     ServerUnavailable: Exit.UNAVAILABLE,
     NotFound: Exit.USAGE,
+    ServerAway: Exit.INCOMPLETE,
+    TooOld: Exit.USAGE,
 }
 
 
