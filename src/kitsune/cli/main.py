@@ -45,6 +45,7 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
     "run": ("kitsune.cli.run", "run", "Run a plan on its servers and watch it."),
     "watch": ("kitsune.cli.watch", "watch", "Follow a rollout until it ends."),
     "status": ("kitsune.cli.status", "status", "Show one rollout."),
+    "logs": ("kitsune.cli.logs", "logs", "Show what steps have printed; live with -f."),
     "list": ("kitsune.cli.status", "list_rollouts", "List rollouts, newest first."),
     "abort": ("kitsune.cli.abort", "abort", "Stop a rollout, and undo it with --rollback."),
     "pause": ("kitsune.cli.pausing", "pause", "Hold a rollout; nothing more starts."),

@@ -110,7 +110,7 @@ class ServerReading(ABC):
             with self._plain_errors():
                 return await ask_for_log(self._client, request, patience=patience)
         except ServerAway as away:
-            await self._require_server(rollout_id, server_id)
+            await self.require_server(rollout_id, server_id)
             return page_from_result(request, await self.server_result(rollout_id, server_id), away)
 
     async def list_logs(
@@ -129,7 +129,7 @@ class ServerReading(ABC):
             with self._plain_errors():
                 return await ask_for_list(self._client, request, patience=patience)
         except ServerAway:
-            await self._require_server(rollout_id, server_id)
+            await self.require_server(rollout_id, server_id)
             raise
 
     async def _run_of(self, rollout_id: str) -> "_Run":
@@ -141,7 +141,12 @@ class ServerReading(ABC):
                 return _Run(undone.rollout_id, undone.run_id, "rollback")
         return _Run(rollout_id, row.run_id, "execute")
 
-    async def _require_server(self, rollout_id: str, server_id: str) -> None:
+    async def require_server(self, rollout_id: str, server_id: str) -> None:
+        """Do nothing for a server of the rollout.
+
+        Raises:
+            NotFound: It is none; the text says which one may be meant.
+        """
         servers = (await self.plan_of(rollout_id)).servers
         if server_id in servers:
             return
