@@ -30,6 +30,11 @@ REVERSIBLE = {
     "partial": "restores a part",
     "none": "nothing can be undone",
 }
+CHECKABLE = {
+    "full": "says what it would change",
+    "partial": "says a part of what it would change",
+    "none": "unknown",
+}
 
 HANDLERS_INTRO = """\
 What `steps[].type` may say without any plugin, and what goes into `steps[].params`.
@@ -114,7 +119,10 @@ def _handler(handler: StepHandler[Any]) -> Iterable[str]:
     once = "never runs again by itself after an unknown outcome (1 execution by default)"
     depends = type(handler).reversible_with is not StepHandler.reversible_with
     undo = "depends on the params" if depends else REVERSIBLE[handler.reversible]
-    yield f"- It {again if handler.idempotent else once}.\n- Rollback: {undo}."
+    yield (
+        f"- It {again if handler.idempotent else once}.\n- Rollback: {undo}.\n"
+        f"- `kitsune diff`: {CHECKABLE[handler.checkable]}."
+    )
     yield _table(("param", "type", "default", "meaning"), _params(handler.params_model))
 
 

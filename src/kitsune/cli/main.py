@@ -41,6 +41,11 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
     ),
     "validate": ("kitsune.cli.plans", "validate", "Check a plan; all problems at once."),
     "preview": ("kitsune.cli.plans", "preview", "Show what a plan would do, and in which order."),
+    "diff": (
+        "kitsune.cli.diff",
+        "diff",
+        "Show what a plan would change on each server; touch nothing.",
+    ),
     "schema": ("kitsune.cli.plans", "schema", "Print the JSON Schema of plans, for editors."),
     "run": ("kitsune.cli.run", "run", "Run a plan on its servers and watch it."),
     "watch": ("kitsune.cli.watch", "watch", "Follow a rollout until it ends."),

@@ -1,6 +1,7 @@
 """The part of the facade that reads from servers: what they did for a rollout, and what their steps have printed."""
 
 from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,7 +14,10 @@ from kitsune.models.logs import PAGE_BYTES, LogList, LogListRequest, LogPage, Lo
 from kitsune.models.plan import Plan
 from kitsune.models.problems import nearest
 from kitsune.models.results import ServerResult
+from kitsune.rollout.check_groups import ServerCheck
+from kitsune.rollout.steps import resolve_steps
 from kitsune.service.asking import PATIENCE
+from kitsune.service.comparing import compare
 from kitsune.service.listing import RolloutRow
 from kitsune.service.logs import ask_for_list, ask_for_log, page_from_result
 from kitsune.service.outcomes import Finished, Outcome
@@ -112,6 +116,22 @@ class ServerReading(ABC):
         except ServerAway as away:
             await self.require_server(rollout_id, server_id)
             return page_from_result(request, await self.server_result(rollout_id, server_id), away)
+
+    async def compare(
+        self, plan: Plan, *, reveal: bool = False, patience: timedelta = PATIENCE
+    ) -> AsyncIterator[ServerCheck]:
+        """Yield what each server of a plan says that the plan would change there; nothing is touched.
+
+        Args:
+            plan: What to compare with.
+            reveal: Show content as well that not everybody on a server may read.
+            patience: How long a local worker may take to take a question up.
+        """
+        with self._plain_errors():
+            async for check in compare(
+                self._client, plan.servers, resolve_steps(plan), reveal=reveal, patience=patience
+            ):
+                yield check
 
     async def list_logs(
         self, rollout_id: str, server_id: str, *, patience: timedelta = PATIENCE
