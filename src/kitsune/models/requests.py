@@ -39,6 +39,22 @@ class PlanReference(WireModel):
     run_id: str
 
 
+class ServerCourse(WireModel):
+    """How far a server has come: what one run of its workflow hands to the next when its history gets long.
+
+    Attributes:
+        outcomes: StepOutcomes of the steps so far, in order, as JSON without what is default; outputs may be cut.
+        next_step: Index of the step that follows.
+        started_at: When the first run began.
+        paused: Whether the rollout is paused.
+    """
+
+    outcomes: list[dict[str, JsonValue]]
+    next_step: int
+    started_at: datetime
+    paused: bool = False
+
+
 class ServerRequest(WireModel):
     """Input of ServerExecutionWorkflow and ServerRollbackWorkflow.
 
@@ -74,6 +90,8 @@ class ServerRequest(WireModel):
     """For ServerRollbackWorkflow: which try of the rollback it is."""
     plan: PlanReference | None = None
     """Where the steps are; `steps` is empty then. None: they are in `steps`."""
+    course: ServerCourse | None = None
+    """For ServerExecutionWorkflow: how far an earlier run of it came."""
 
 
 class StepRequest(WireModel):

@@ -53,6 +53,7 @@ class RolloutState:
         absent: Servers that did not answer and are waited for when their batch comes.
         pending: Servers whose rollback waits for them.
         rollback_until: Until when it does.
+        undo_rounds: How often nothing else was left to undo but those.
         changes: Grows with everything that may let the rollout go on.
     """
 
@@ -79,6 +80,7 @@ class RolloutState:
     absent: set[str] = field(default_factory=set)
     pending: set[str] = field(default_factory=set)
     rollback_until: datetime | None = None
+    undo_rounds: int = 0
     changes: int = 0
     phase: Phase = Phase.PREFLIGHT
     wait_until: datetime | None = None
