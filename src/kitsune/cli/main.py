@@ -51,6 +51,11 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
     "watch": ("kitsune.cli.watch", "watch", "Follow a rollout until it ends."),
     "status": ("kitsune.cli.status", "status", "Show one rollout."),
     "logs": ("kitsune.cli.logs", "logs", "Show what steps have printed; live with -f."),
+    "report": (
+        "kitsune.cli.report",
+        "report",
+        "Write a record of a rollout: md, html, json or junit.",
+    ),
     "list": ("kitsune.cli.status", "list_rollouts", "List rollouts, newest first."),
     "abort": ("kitsune.cli.abort", "abort", "Stop a rollout, and undo it with --rollback."),
     "pause": ("kitsune.cli.pausing", "pause", "Hold a rollout; nothing more starts."),
