@@ -32,6 +32,8 @@ async def record(version: str) -> None:
             await _record_all(bench, folder)
             await _record_steered(bench, folder)
             await _record_sharded(bench, folder)
+            await _record_quick(bench, folder)
+            await _record_survivor(bench, folder)
             await bench.close()
     await _record_long(folder)
 
@@ -138,6 +140,38 @@ async def _record_sharded(bench: Bench, folder: Path) -> None:
     await _save(bench, folder, "sharded", rollout=rollout)
     shard = bench.client.get_workflow_handle(f"{rollout.id}/shard-1")
     _write(folder / "sharded.shard.json", await shard.fetch_history())
+
+
+async def _record_quick(bench: Bench, folder: Path) -> None:
+    """Steps that run as local activities: one that is tried again, one that fails, and their undoing."""
+    bench.probe.quick = True
+    plan = plan_of("a", fail="a")
+    plan["retryPolicy"] = {"initialInterval": "1s", "maximumAttempts": 2}
+    plan["steps"] += [{"name": "never", "type": "probe", "params": {}}]
+    await bench.run(plan)
+    await _save(bench, folder, "quick", rollout=bench.rollouts[-1], server="a")
+    bench.probe.quick = False
+
+
+async def _record_survivor(bench: Bench, folder: Path) -> None:
+    """An abort that does not end a process; needs root and the freezer of cgroup v1, which holds it."""
+    frozen = Path("/sys/fs/cgroup/freezer/kitsune-record")
+    frozen.mkdir()
+    try:
+        script = {"inline": f"echo $$ > {frozen}/cgroup.procs; sleep 300", "killGrace": 0}
+        step = {"name": "stuck", "type": "script", "params": script}
+        handle = await bench.start({"servers": ["a"], "steps": [step]})
+        while not (frozen / "cgroup.procs").read_text():
+            await asyncio.sleep(0.1)
+        (frozen / "freezer.state").write_text("FROZEN")
+        await handle.execute_update(names.ABORT, AbortRequest(actor="anna"))
+        await bench.end_of(handle)
+        await _save(bench, folder, "aborted-and-still-running", server="a")
+    finally:
+        (frozen / "freezer.state").write_text("THAWED")
+        while (frozen / "cgroup.procs").read_text():
+            await asyncio.sleep(0.1)
+        frozen.rmdir()
 
 
 async def _record_long(folder: Path) -> None:

@@ -17,11 +17,11 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from kitsune import names
 from kitsune.activities.plans import PlanReader
-from kitsune.activities.telling import failure, heartbeats, refuse, step_log, unrecorded
+from kitsune.activities.telling import failure, heartbeats, not_begun, refuse, step_log
 from kitsune.agent.journal import Entry, Journal, Operation
 from kitsune.agent.operations import OperationRunner, Verdict, Work
 from kitsune.agent.undo import UndoRecord, UndoStore
-from kitsune.errors import HandlerUnusable, JournalUnavailable, StepFailed
+from kitsune.errors import HandlerUnusable, JournalUnavailable, ProcessRemains, StepFailed
 from kitsune.handlers.base import RecordedProcess, StepContext, StepHandler, shown_params
 from kitsune.handlers.registry import HandlerRegistry
 from kitsune.handlers.validation import check_params
@@ -152,7 +152,7 @@ class ServerActivities:
                 undone="cannotBeUndone", detail=f"{request.step.type} has no rollback"
             )
         operation = _operation(request, phase="rollback")
-        if await self._was_rolled_back(operation):
+        if await self._was_rolled_back(request, operation):
             return UndoOutcome(undone="rolledBack")
         told = _Told()
 
@@ -205,7 +205,8 @@ class ServerActivities:
             problems += check_params(step.type, step.params, self._agent.registry, prefix)
         try:
             await self._agent.journal.check()
-        except JournalUnavailable as error:
+            await self._agent.runner.refuse_beside_survivors()
+        except (JournalUnavailable, ProcessRemains) as error:
             problems.append(Problem(message=str(error)))
         return PreflightReport(
             server_id=self._agent.server_id,
@@ -252,17 +253,19 @@ class ServerActivities:
             refuse(request, str(error))
 
     async def _what_was_done(self, request: StepRequest) -> Entry | None:
+        return await self._settle(request, _operation(request, phase="execute"))
+
+    async def _settle(self, request: StepRequest, operation: Operation) -> Entry | None:
         try:
             async with heartbeats({}):
-                return await self._agent.runner.settle(_operation(request, phase="execute"))
-        except JournalUnavailable as error:
+                return await self._agent.runner.settle(operation)
+        except (JournalUnavailable, ProcessRemains) as error:
             refuse(request, str(error))
 
-    async def _was_rolled_back(self, operation: Operation) -> bool:
+    async def _was_rolled_back(self, request: StepRequest, operation: Operation) -> bool:
         """Return whether a rollback that an operator wants again has succeeded before; end what is left of it."""
         for generation in range(operation.generation):
-            async with heartbeats({}):
-                entry = await self._agent.runner.settle(replace(operation, generation=generation))
+            entry = await self._settle(request, replace(operation, generation=generation))
             if entry and entry.state == "finished" and entry.outcome and entry.outcome.success:
                 return True
         return False
@@ -301,8 +304,8 @@ class ServerActivities:
             # Its cleaning up may take longer than a heartbeat may stay away.
             async with heartbeats(told.progress):
                 return await self._until_told(operation, work)
-        except JournalUnavailable as error:
-            raise failure(unrecorded(operation, work, error), final=True) from error
+        except (JournalUnavailable, ProcessRemains) as error:
+            raise failure(not_begun(operation, work, error), final=True) from error
         finally:
             self._tidy(self._spool(operation))
 
@@ -331,6 +334,7 @@ class ServerActivities:
 
 
 def _operation(request: StepRequest, *, phase: str) -> Operation:
+    handed_out_for = activity.info().schedule_to_close_timeout
     return Operation(
         rollout_id=request.rollout_id,
         run_id=request.run_id,
@@ -340,6 +344,7 @@ def _operation(request: StepRequest, *, phase: str) -> Operation:
         phase=phase,
         generation=request.rollback_generation if phase == "rollback" else request.generation,
         step_type=request.step.type,
+        deliverable_until=datetime.now(UTC) + handed_out_for if handed_out_for else None,
     )
 
 

@@ -53,6 +53,17 @@ def sync_folder(folder: int | Path) -> None:
             raise
 
 
+def sync_way(folder: Path, *, above: int) -> None:
+    """Make a folder survive a power cut together with the entries that lead to it.
+
+    Args:
+        folder: Its path.
+        above: How many of the folders above it may be as new.
+    """
+    for each in (folder, *folder.parents[:above]):
+        sync_folder(each)
+
+
 def prove_room(folder: Path) -> None:
     """Prove that something can be written in a folder, by doing it.
 

@@ -32,6 +32,8 @@ class Operation:
         phase: `execute` or `rollback`.
         generation: Grows only when an operator asks to run something again; never with a delivery.
         step_type: For people who read the journal; no part of the id.
+        deliverable_until: When Temporal hands it out for the last time, by this host's clock; its row must not be
+            forgotten before. None where nobody said.
     """
 
     rollout_id: str
@@ -42,6 +44,7 @@ class Operation:
     phase: str = "execute"
     generation: int = 0
     step_type: str | None = None
+    deliverable_until: datetime | None = None
 
     @property
     def id(self) -> str:
@@ -167,6 +170,11 @@ class Journal:
         which = "where rollout_id = ? order by started_at desc, rowid desc limit ?"
         return await self._run(lambda db: _list(db, which, rollout_id, limit))
 
+    async def list_survived(self) -> list[Entry]:
+        """Return the operations whose outcome names processes that KILL did not end."""
+        which = """where instr(outcome, '"stillRunning":') > 0"""
+        return await self._run(lambda db: _list(db, which))
+
     async def check(self) -> None:
         """Prove that the journal, and the records beside it, can be written.
 
@@ -282,11 +290,11 @@ def _begin(db: sqlite3.Connection, operation: Operation, *, boot_id: str) -> Ent
     db.execute(
         """
         insert into operations (id, phase, rollout_id, run_id, server_id, step, step_index, step_type,
-            state, executions, boot_id, started_at)
-        values (?, ?, ?, ?, ?, ?, ?, ?, 'started', 1, ?, ?)
+            state, executions, boot_id, started_at, deliverable_until)
+        values (?, ?, ?, ?, ?, ?, ?, ?, 'started', 1, ?, ?, ?)
         on conflict (id) do update set
             state = 'started', executions = executions + 1, boot_id = excluded.boot_id,
-            pid = null, pid_start = null, ended_at = null
+            pid = null, pid_start = null, ended_at = null, deliverable_until = excluded.deliverable_until
         """,
         (
             operation.id,
@@ -299,6 +307,7 @@ def _begin(db: sqlite3.Connection, operation: Operation, *, boot_id: str) -> Ent
             operation.step_type,
             boot_id,
             now,
+            until.astimezone(UTC).isoformat() if (until := operation.deliverable_until) else None,
         ),
     )
     entry = _find(db, operation.id)

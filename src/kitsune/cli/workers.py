@@ -7,6 +7,7 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -108,6 +109,7 @@ def local_worker(
     SERVER_ID=web-1 kitsune local-worker
     kitsune local-worker --server-id web-1 --address temporal.example:7233
     """  # noqa: D301 - click wants the character, not the letters
+    from kitsune.activities.open_rollouts import find_open_rollouts
     from kitsune.activities.orphans import end_orphans
     from kitsune.activities.server import Agent
     from kitsune.agent.retention import keep_tidy
@@ -149,8 +151,9 @@ def local_worker(
             await agent.runner.end_leftovers(
                 surviving={handler.type for handler in registry if handler.survives}
             )
+            find_open = partial(find_open_rollouts, client)
             beside = {
-                asyncio.create_task(keep_tidy(state, retention)),
+                asyncio.create_task(keep_tidy(state, retention, find_open)),
                 asyncio.create_task(end_orphans(client, agent)),
             }
             other = await serve_alone(

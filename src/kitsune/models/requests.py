@@ -92,6 +92,8 @@ class ServerRequest(WireModel):
     """Where the steps are; `steps` is empty then. None: they are in `steps`."""
     course: ServerCourse | None = None
     """For ServerExecutionWorkflow: how far an earlier run of it came."""
+    quick_types: list[str] = Field(default_factory=list)
+    """Step types that are done in milliseconds: they run as local activities."""
 
 
 class StepRequest(WireModel):
@@ -196,11 +198,13 @@ class ValidationReport(WireModel):
         problems: Everything that is wrong; empty for a plan that may run.
         warnings: What an operator should know, one sentence each.
         unknown_types: Step types that only the servers can know.
+        quick_types: Step types of the plan that are done in milliseconds.
     """
 
     problems: list[Problem] = Field(default_factory=list)
     warnings: list[str] = Field(default_factory=list)
     unknown_types: list[str] = Field(default_factory=list)
+    quick_types: list[str] = Field(default_factory=list)
 
 
 class WatchRequest(WireModel):

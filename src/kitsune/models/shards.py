@@ -21,6 +21,7 @@ class ShardRequest(WireModel):
         run_id: Its first run id.
         number: Which shard this is, from 0.
         fleet: How many servers the whole rollout has.
+        quick_types: Step types of the plan that are done in milliseconds.
     """
 
     rollout_id: str
@@ -29,6 +30,7 @@ class ShardRequest(WireModel):
     plan: dict[str, Any]
     reference: PlanReference | None = None
     fleet: int = 10_000
+    quick_types: list[str] = Field(default_factory=list)
 
 
 class ShardGo(WireModel):

@@ -148,6 +148,9 @@ class ServerExecutionWorkflow:
     ) -> StepOutcome:
         """Return the failed step's last outcome, when nobody wants it tried again; say what is undone."""
         course.undoes = request.undo_on_failure
+        if course.outcomes[-1].status == "interrupted" and _is_aborted():
+            course.undoes = False
+            return course.outcomes[-1]
         while request.on_failure == "ask":
             failed = course.outcomes[-1]
             _describe(request, f"held: step {step.name!r} failed, retry, skip or rollback?")
@@ -168,6 +171,11 @@ class ServerExecutionWorkflow:
                 course.undoes = False
                 break
         return course.outcomes[-1]
+
+
+def _is_aborted() -> bool:
+    """Return whether the rollout wanted the step to end: where that could not be done, nobody asked for an undo."""
+    return workflow.cancellation_reason() is not None and workflow.patched("aborted-interruption")
 
 
 def _course_so_far(request: ServerRequest) -> _Course:

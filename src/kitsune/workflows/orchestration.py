@@ -145,6 +145,7 @@ class OrchestrationWorkflow:
             run_id=info.first_execution_run_id,
             started_at=workflow.now(),
             warnings=list(report.warnings),
+            quick_types=report.quick_types,
             reference=PlanReference(workflow_id=info.workflow_id, run_id=info.run_id)
             if by_reference
             else None,

@@ -37,6 +37,7 @@ class ShardWorkflow:
             run_id=request.run_id,
             started_at=workflow.now(),
             reference=request.reference,
+            quick_types=request.quick_types,
         )
         self._state.ledger.defers = True
         self._runner = DirectRunner(self._state, tell=self._tell, break_with=self._break_with)

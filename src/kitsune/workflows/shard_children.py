@@ -140,6 +140,7 @@ class ShardChildren:
             ),
             reference=state.reference,
             fleet=len(state.plan.servers),
+            quick_types=state.quick_types,
         )
 
     def _watched(self, work: Any) -> "asyncio.Task[None]":

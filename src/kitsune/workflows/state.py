@@ -54,6 +54,7 @@ class RolloutState:
         pending: Servers whose rollback waits for them.
         rollback_until: Until when it does.
         undo_rounds: How often nothing else was left to undo but those.
+        quick_types: Step types that are done in milliseconds.
         changes: Grows with everything that may let the rollout go on.
     """
 
@@ -85,6 +86,7 @@ class RolloutState:
     phase: Phase = Phase.PREFLIGHT
     wait_until: datetime | None = None
     reference: PlanReference | None = None
+    quick_types: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.steps: list[ResolvedStep] = resolve_steps(self.plan)
@@ -153,6 +155,7 @@ class RolloutState:
             server_id=server_id,
             steps=[] if self.reference else self.steps,
             plan=self.reference,
+            quick_types=self.quick_types,
             heartbeat_timeout=self.plan.heartbeat_timeout,
             undo_on_failure=self.plan.rollback.scope != "none",
             result_limit=server_result_limit(len(self.plan.servers)),
