@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from temporalio.client import Client
 
@@ -18,6 +18,7 @@ from kitsune.rollout.check_groups import ServerCheck
 from kitsune.rollout.steps import resolve_steps
 from kitsune.service.asking import PATIENCE
 from kitsune.service.comparing import compare
+from kitsune.service.inventory import Inventory, take_inventory
 from kitsune.service.listing import RolloutRow
 from kitsune.service.logs import ask_for_list, ask_for_log, page_from_result
 from kitsune.service.outcomes import Finished, Outcome
@@ -52,6 +53,16 @@ class ServerReading(ABC):
 
     @abstractmethod
     def _plain_errors(self, rollout_id: str | None = None) -> AbstractContextManager[None]: ...
+
+    async def inventory(self, *, now: datetime, ask: bool = False) -> Inventory:
+        """Return every server that Temporal knows of, those that are away as well.
+
+        Args:
+            now: The time.
+            ask: Ask each server that is there for its step types.
+        """
+        with self._plain_errors():
+            return await take_inventory(self._client, now=now, ask=ask)
 
     async def server_result(self, rollout_id: str, server_id: str) -> ServerResult | None:
         """Return what a server did for a rollout, step by step; None where it has not ended, or nobody knows."""
