@@ -15,6 +15,7 @@ import click
 from pydantic import BaseModel
 
 from kitsune import names
+from kitsune.cli.event_schema import COMMON, EVENTS
 from kitsune.cli.exits import MEANINGS
 from kitsune.cli.main import COMMANDS, kitsune
 from kitsune.dashboard.settings import DashboardSettings
@@ -31,10 +32,19 @@ REVERSIBLE = {
     "partial": "restores a part",
     "none": "nothing can be undone",
 }
+CHECKABLE = {
+    "full": "says what it would change",
+    "partial": "says a part of what it would change",
+    "none": "unknown",
+}
 
 HANDLERS_INTRO = """\
 What `steps[].type` may say without any plugin, and what goes into `steps[].params`.
 Every step also takes `required`, `continueOnFailure`, `timeout` and `retryPolicy`: see [writing plans](../guides/writing-plans.md)."""
+EVENTS_INTRO = """\
+`kitsune run`, `watch`, `abort`, `retry` and `rollback` with `-o jsonl` write one JSON object in a line for each event, in order.
+Keys are added as time goes on; ignore those that you do not know.
+What happened before the watch began is told at its first look, with the times at which it happened."""
 SETTINGS_INTRO = """\
 Kitsune has no configuration file of its own.
 Flags win over environment variables, and those over Temporal's profiles."""
@@ -91,6 +101,18 @@ def cli_page() -> str:
     return _page(parts)
 
 
+def events_page() -> str:
+    """Return the page of the events of `-o jsonl`."""
+    parts = ["# Events", MADE_BY, EVENTS_INTRO, _table(("key", "meaning"), _code(COMMON))]
+    for name, (meaning, keys) in EVENTS.items():
+        parts += [f"## {name}", meaning, _table(("key", "meaning"), _code(keys))]
+    return _page(parts)
+
+
+def _code(keys: Mapping[str, str]) -> Iterable[tuple[str, ...]]:
+    return [(f"`{key}`", meaning) for key, meaning in keys.items()]
+
+
 def handlers_page() -> str:
     """Return the page of step types that come with Kitsune."""
     parts = [
@@ -116,7 +138,10 @@ def _handler(handler: StepHandler[Any]) -> Iterable[str]:
     once = "never runs again by itself after an unknown outcome (1 execution by default)"
     depends = type(handler).reversible_with is not StepHandler.reversible_with
     undo = "depends on the params" if depends else REVERSIBLE[handler.reversible]
-    yield f"- It {again if handler.idempotent else once}.\n- Rollback: {undo}."
+    yield (
+        f"- It {again if handler.idempotent else once}.\n- Rollback: {undo}.\n"
+        f"- `kitsune diff`: {CHECKABLE[handler.checkable]}."
+    )
     yield _table(("param", "type", "default", "meaning"), _params(handler.params_model))
 
 
@@ -231,6 +256,7 @@ def openapi_page() -> str:
 
 PAGES: Mapping[str, Callable[[], str]] = {
     "cli.md": cli_page,
+    "events.md": events_page,
     "handlers.md": handlers_page,
     "settings.md": settings_page,
     "plan-schema.json": schema_page,

@@ -18,6 +18,7 @@ PREFLIGHT: Final = "Preflight"
 LOAD_STEPS: Final = "LoadSteps"
 LIST_LOGS: Final = "ListLogs"
 READ_LOG: Final = "ReadLog"
+CHECK_STEP: Final = "CheckStep"
 
 # Activity types on the orchestrator's queue.
 VALIDATE_PLAN: Final = "ValidatePlan"

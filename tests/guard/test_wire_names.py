@@ -34,6 +34,7 @@ NAMES = {
     "LOAD_STEPS": "LoadSteps",
     "LIST_LOGS": "ListLogs",
     "READ_LOG": "ReadLog",
+    "CHECK_STEP": "CheckStep",
     "VALIDATE_PLAN": "ValidatePlan",
     "WATCH_SERVERS": "WatchServers",
     "AWAIT_SERVER_FREE": "AwaitServerFree",

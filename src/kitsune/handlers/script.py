@@ -14,6 +14,7 @@ from kitsune.agent.handover import input_file, script_file, text_path
 from kitsune.agent.launch import Program, find_account, find_program
 from kitsune.agent.output import OutputStreams
 from kitsune.agent.processes import end_tree
+from kitsune.agent.reboots import AGAIN_FOLDER
 from kitsune.agent.supervision import (
     Bounds,
     Shimmed,
@@ -43,6 +44,8 @@ from kitsune.names import (
 )
 
 _REPORT_SECONDS = 1.0
+#: What a heartbeat carries of each stream: a few lines, for each goes to Temporal.
+_TAIL_BYTES = 1024
 _MESSAGE_BYTES = 1800
 _MESSAGE_LINES = 10
 
@@ -297,8 +300,20 @@ async def _report_changes(ctx: StepContext) -> None:
                     "stdout": streams.stdout.last_line(),
                     "stderr": streams.stderr.last_line(),
                     "bytes": reported,
+                    "execution": ctx.attempt,
+                    "tails": _tails(streams, ctx),
                 }
             )
+
+
+def _tails(streams: OutputStreams, ctx: StepContext) -> dict[str, Any]:
+    """Return the ends of both streams; none after a restart of the host, for there they count from it."""
+    if ctx.spool.name == AGAIN_FOLDER:
+        return {}
+    return {
+        "stdout": streams.stdout.tail(_TAIL_BYTES),
+        "stderr": streams.stderr.tail(_TAIL_BYTES),
+    }
 
 
 def _printed(streams: OutputStreams) -> dict[str, Any]:

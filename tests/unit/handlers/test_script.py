@@ -306,7 +306,12 @@ async def test_progress_shows_the_last_lines(run, context, tmp_path, monkeypatch
 
     text = 'printf "a\\nb\\n"; echo w >&2; while [ ! -e "$GO" ]; do sleep 0.01; done; echo c'
     await run(context(report=report), inline=text, env={"GO": str(tmp_path / "go")})
-    assert {"stdout": "b", "stderr": "w", "bytes": 6} in reports
+    report = next(details for details in reports if details["bytes"] == 6)
+    assert (report["stdout"], report["stderr"]) == ("b", "w")
+    assert report["tails"] == {
+        "stdout": {"text": "a\nb\n", "end": 4},
+        "stderr": {"text": "w\n", "end": 2},
+    }
     sizes = [details["bytes"] for details in reports]
     assert sizes == sorted(set(sizes))  # only when something was printed
 
