@@ -10,6 +10,7 @@ KitsuneError
 ├── JournalUnavailable     the agent cannot record what it does, so it does nothing
 ├── StateFolderTaken       another local worker holds this state folder
 ├── StateFolderUnusable    the folder cannot hold a local worker's state
+├── BadSetting             an option, a variable or a file of settings says what cannot be
 ├── BadQuery               Temporal does not understand a list filter
 ├── ServerUnavailable      Temporal cannot be reached
 ├── Conflict               an id is taken by something else
@@ -84,6 +85,10 @@ class StateFolderTaken(KitsuneError):
 
 class StateFolderUnusable(KitsuneError):
     """A folder cannot hold the state of a local worker: not writable, or somebody else's."""
+
+
+class BadSetting(KitsuneError):
+    """An option, a variable or a file of settings says what cannot be; nothing was started."""
 
 
 class BadQuery(KitsuneError):

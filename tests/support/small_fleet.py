@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+from kitsune.embedded.ports import LOOPBACK, free_port
+
 KITSUNE = [sys.executable, "-m", "kitsune"]
 #: For things that take a moment at most; a hung process must fail its test, not the whole run.
 PATIENCE = 60
@@ -16,7 +18,7 @@ PATIENCE = 60
 class SmallFleet:
     """An orchestration worker and local workers, each a process of its own."""
 
-    def __init__(self, address, folder, *names, on_servers=None):
+    def __init__(self, address, folder, *names, on_servers=None, metrics=False):
         self.folder = folder
         self.prefix = f"e2e-{os.getpid()}"
         self.servers = [f"{self.prefix}.{name}" for name in names]
@@ -28,6 +30,8 @@ class SmallFleet:
             "PYTHONWARNINGS": "default",
         }
         self._processes = []
+        self._serves_metrics = metrics
+        self.metrics = {}
         ready = [self._start("orchestration-worker", "orchestrator")]
         ready += [
             self._start("local-worker", name, SERVER_ID=name, **(on_servers or {}))
@@ -38,6 +42,10 @@ class SmallFleet:
     def _start(self, command, name, **environment):
         ready = self.folder / f"{name}.ready"
         state = {"KITSUNE_STATE_DIR": str(self.folder / f"{name}.state")}
+        if self._serves_metrics:
+            self.metrics[name] = environment["KITSUNE_METRICS_ADDRESS"] = (
+                f"{LOOPBACK}:{free_port()}"
+            )
         with (self.folder / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
                 [*KITSUNE, command, "--ready-file", str(ready)],

@@ -11,8 +11,9 @@ from typing import Any
 from kitsune.agent.deadline import TimedOut, within
 from kitsune.agent.failpoints import failpoint
 from kitsune.agent.journal import Entry, Journal, Operation
+from kitsune.agent.leftovers import end_leftovers, outcome_unknown
 from kitsune.agent.proc import boot_id, process_start_time, seconds_since
-from kitsune.agent.processes import end_tree
+from kitsune.agent.tally import Tally, Uncounted
 from kitsune.errors import JournalUnavailable, NothingLeft, StepFailed
 from kitsune.models.durations import format_duration
 from kitsune.models.results import StepOutcome
@@ -21,8 +22,6 @@ from kitsune.rollout.bounds import shorten
 #: How often an idempotent handler may run again because its agent died, whatever `maximumAttempts` says:
 #: a step that kills its agent must not do so for ever.
 _RERUNS_AFTER_INTERRUPTION = 5
-#: How long leftovers of a dead agent get between TERM and KILL.
-_LEFTOVER_GRACE = timedelta(seconds=5)
 #: What a resumed execution may take at least: it may have ended long ago, and only be reported.
 _LAST_LOOK = timedelta(seconds=5)
 _LONGEST_MESSAGE = 1900
@@ -80,8 +79,9 @@ class _Run:
 class OperationRunner:
     """Runs operations against a journal; deliveries of one operation meet in one task."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, tally: Tally | None = None) -> None:
         self._journal = journal
+        self._tally = tally or Uncounted()
         self._running: dict[str, _Run] = {}
         self._unrecorded: dict[str, Verdict] = {}
         self._keeps_nothing = False
@@ -99,6 +99,8 @@ class OperationRunner:
             run = self._running[operation.id] = _Run(operation)
             run.task = asyncio.create_task(self._deliver(operation, work, run))
             run.task.add_done_callback(lambda _done: self._running.pop(operation.id, None))
+        else:
+            self._tally.delivered("attached")
         run.waiting += 1
         try:
             return await _result(run)
@@ -134,7 +136,7 @@ class OperationRunner:
         entry = await self._journal.find(operation.id)
         ended = operation.id in self._unrecorded
         if entry is not None and entry.state == "started" and not ended:
-            await _end_leftovers(entry)
+            await end_leftovers(entry)
         return entry
 
     def lets_go(self, operation: Operation) -> bool:
@@ -150,7 +152,7 @@ class OperationRunner:
         """
         entries = await self._journal.list_started()
         entries = [entry for entry in entries if entry.step_type not in surviving]
-        await asyncio.gather(*(_end_leftovers(entry) for entry in entries))
+        await asyncio.gather(*(end_leftovers(entry) for entry in entries))
         return len(entries)
 
     async def list_unattended(self) -> list[Entry]:
@@ -164,14 +166,14 @@ class OperationRunner:
         if run := self._running.get(entry.id):
             await self.cancel(run.operation)
             return
-        left = await _end_leftovers(entry)
+        left = await end_leftovers(entry)
         now = await self._journal.find(entry.id)
         if now is None or now.state != "started" or entry.id in self._running:
             return
         outcome = StepOutcome(
             name=entry.step,
             success=False,
-            error=_unknown(cause, left),
+            error=outcome_unknown(cause, left),
             type=entry.step_type or "",
             index=entry.step_index or 0,
             status="interrupted",
@@ -181,6 +183,8 @@ class OperationRunner:
             ended_at=datetime.now(UTC),
         )
         await self._journal.end(entry.id, outcome, final=True)
+        self._tally.interrupted()
+        self._tally.ended(entry.phase, outcome)
 
     async def _deliver(self, operation: Operation, work: Work, run: _Run) -> Verdict:
         if unrecorded := self._unrecorded.get(operation.id):
@@ -195,12 +199,14 @@ class OperationRunner:
                 outcome = _outcome(operation, work, entry, error=error, status="failed")
                 return Verdict(outcome, final=True)
             if entry.state == "finished" and entry.outcome is not None:
+                self._tally.delivered("answered")
                 delivered = entry.outcome.model_copy(update={"deliveries": entry.deliveries + 1})
                 return Verdict(delivered, final=True)
             if entry.state == "started" and work.resume is not None:
+                self._tally.delivered("resumed")
                 return await self._execute(operation, work, entry, run, resume=work.resume)
             if entry.state == "started":
-                left = await _end_leftovers(entry)
+                left = await end_leftovers(entry)
                 rebooted = entry.boot_id not in (None, boot_id())
                 cause = "the host restarted" if rebooted else "the local worker died"
                 verdict = await self._interrupted(operation, work, entry, cause=cause, left=left)
@@ -209,6 +215,7 @@ class OperationRunner:
         failpoint("journal.before_begin")
         entry = await self._journal.begin(operation, boot_id=boot_id())
         failpoint("journal.after_begin")
+        self._tally.delivered("begun")
         return await self._execute(operation, work, entry, run)
 
     async def _end_foreign(self, operation: Operation) -> None:
@@ -233,6 +240,8 @@ class OperationRunner:
             logger.error("%s %s, but %s", operation.step_name, verdict.outcome.status, error)  # noqa: TRY400 - one clear line
             verdict = Verdict(verdict.outcome, final=True)
             self._unrecorded[operation.id] = verdict
+        if verdict.final:
+            self._tally.ended(operation.phase, verdict.outcome)
         return verdict
 
     async def _interrupted(
@@ -245,6 +254,7 @@ class OperationRunner:
         left: Sequence[int] = (),
         outputs: Mapping[str, Any] | None = None,
     ) -> Verdict:
+        self._tally.interrupted()
         again = not left and (
             entry.executions < work.executions
             or (work.idempotent and entry.interruptions < _RERUNS_AFTER_INTERRUPTION)
@@ -253,7 +263,7 @@ class OperationRunner:
             operation,
             work,
             entry,
-            error=_unknown(cause, left),
+            error=outcome_unknown(cause, left),
             status="interrupted",
             outputs=outputs,
         )
@@ -272,7 +282,7 @@ class OperationRunner:
         entry = await self._journal.find(operation.id)
         if entry is None:
             raise JournalUnavailable("the journal has lost the row of a step that ran")
-        left = await _end_leftovers(entry)
+        left = await end_leftovers(entry)
         cause = "the local worker died" if resumed else "what watches over it was killed"
         if entry.boot_id not in (None, boot_id()):
             cause = "the host restarted"
@@ -282,7 +292,7 @@ class OperationRunner:
         """End what an execution has left, whose handler cannot have done so."""
         with contextlib.suppress(JournalUnavailable):
             if entry := await self._journal.find(operation.id):
-                await _end_leftovers(entry)
+                await end_leftovers(entry)
 
     async def _execute(
         self,
@@ -348,18 +358,6 @@ async def _result(run: _Run) -> Verdict:
     return await asyncio.shield(run.task)
 
 
-async def _end_leftovers(entry: Entry) -> list[int]:
-    """End what a dead agent's execution left running; return what could not be ended."""
-    if entry.boot_id != boot_id():
-        return []
-    root = entry.pid
-    if root is not None and (
-        entry.pid_start is None or process_start_time(root) != entry.pid_start
-    ):
-        root = None
-    return await end_tree(entry.id, root, grace=_LEFTOVER_GRACE)
-
-
 def _outcome(
     operation: Operation,
     work: Work,
@@ -382,11 +380,6 @@ def _outcome(
         ended_at=datetime.now(UTC),
         outputs=dict(outputs or {}),
     )
-
-
-def _unknown(cause: str, left: Sequence[int]) -> str:
-    error = f"interrupted: {cause} while the step ran, and how far it came is not known"
-    return error + (f"; still running: process {', '.join(map(str, left))}" if left else "")
 
 
 def _named(error: BaseException) -> str:

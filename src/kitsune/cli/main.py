@@ -16,6 +16,7 @@ import click
 from kitsune.cli.exits import MEANINGS, Exit
 from kitsune.errors import (
     BadQuery,
+    BadSetting,
     Conflict,
     EmbeddedServerError,
     JournalUnavailable,
@@ -79,6 +80,7 @@ _EXIT_OF_ERROR: Mapping[type[KitsuneError], Exit] = {
     StateFolderTaken: Exit.CONFLICT,
     StateFolderUnusable: Exit.USAGE,
     JournalUnavailable: Exit.USAGE,
+    BadSetting: Exit.USAGE,
     BadQuery: Exit.USAGE,
     EmbeddedServerError: Exit.UNAVAILABLE,
     ServerUnavailable: Exit.UNAVAILABLE,

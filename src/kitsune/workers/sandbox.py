@@ -7,6 +7,8 @@ from temporalio.workflow import SandboxImportNotificationPolicy
 #: What is shared is not guarded at run time, so import contracts and banned names keep it pure.
 SHARED = (
     "kitsune.errors",  # exceptions only
+    "kitsune.measures",  # writes through the meter that a workflow hands it, which is silent during a replay
+    "kitsune.metrics",  # declarations
     "kitsune.models",  # pure data
     "kitsune.names",  # constants
     "kitsune.rollout",  # pure decisions
@@ -14,6 +16,7 @@ SHARED = (
     "kitsune.workflows.children",
     "kitsune.workflows.clock",
     "kitsune.workflows.deadlines",
+    "kitsune.workflows.figures",
     "kitsune.workflows.guidance",
     "kitsune.workflows.orders",
     "kitsune.workflows.preflight",

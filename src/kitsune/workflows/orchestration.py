@@ -32,6 +32,7 @@ from kitsune.rollout.limits import is_sharded, travels_by_reference
 from kitsune.rollout.steps import bytes_of_steps
 from kitsune.rollout.verdict import sentence_of, summarize
 from kitsune.workflows.deadlines import Deadlines
+from kitsune.workflows.figures import Figures
 from kitsune.workflows.orders import Orders
 from kitsune.workflows.reporting import details_of, memo_of, progress_of, steering_of
 from kitsune.workflows.runner import DirectRunner, Runner
@@ -54,6 +55,7 @@ class OrchestrationWorkflow:
         self._orders = Orders(obey_stop=self._obey_stop, tell=self._tell)
         self._orders.listen()
         self._said: Any = None
+        self._figures = Figures()
         self._broken: BaseException | None = None
 
     @workflow.run
@@ -106,12 +108,14 @@ class OrchestrationWorkflow:
         state = await self._accept(arguments)
         runner = self._runner = self._make_runner(state)
         self._deadlines = Deadlines(state, stop=self._stop, tell=self._tell)
+        self._figures.begin()
         self._orders.begin(state, runner)
         self._spawn(self._deadlines.watch_deadline())
         self._spawn(self._deadlines.watch_progress())
         self._tell()
         problems = await runner.ask_all()
         if problems and not state.abort:
+            self._figures.refused()
             raise _refusal(problems)
         for batch in state.ledger.batches:
             await runner.run_batch(batch)
@@ -217,6 +221,7 @@ class OrchestrationWorkflow:
         )
         workflow.upsert_memo(memo_of(state, word=result.status.value))
         workflow.set_current_details(details_of(state, result))
+        self._figures.end(state, result)
         kind = {
             RolloutStatus.STOPPED: names.FAILURE_ROLLOUT_STOPPED,
             RolloutStatus.ABORTED: names.FAILURE_ROLLOUT_ABORTED,
@@ -228,6 +233,7 @@ class OrchestrationWorkflow:
     def _tell(self) -> None:
         if self._state is None:
             return
+        self._figures.changed(self._state)
         workflow.set_current_details(details_of(self._state))
         steering = steering_of(self._state)
         if steering != self._said:
