@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from kitsune import metrics, names
 from kitsune.cli.exits import MEANINGS
 from kitsune.cli.main import COMMANDS, kitsune
+from kitsune.dashboard.settings import DashboardSettings
 from kitsune.handlers.base import StepHandler
 from kitsune.handlers.registry import HandlerRegistry, registry_of
 from kitsune.models import requests
@@ -54,6 +55,7 @@ ENVIRONMENT = {
     "ENV_REBOOT_COMMAND": "What restarts this host, as words for a shell. Default: `systemctl reboot`.",
     "ENV_METRICS_ADDRESS": "Where a worker serves [its figures](metrics.md) to Prometheus, as in `127.0.0.1:9464`. Default: nowhere. "
     "`--metrics-address` wins.",
+    "ENV_DASHBOARD_PREFIX": "Beginning of a variable for each [setting of the dashboard](#dashboard), as in `KITSUNE_DASHBOARD_HOST`.",
     "ENV_FAILPOINTS": "For tests of Kitsune itself: where a local worker kills itself or waits, as in `shim.ready=kill`. Default: nowhere.",
 }
 #: What scripts find in their environment.
@@ -176,6 +178,9 @@ def settings_page() -> str:
             _table(("variable", "meaning"), _environment(ENVIRONMENT)),
             TEMPORAL_SETTINGS,
             "`NO_COLOR` switches colours off.",
+            "## Dashboard",
+            "Of `kitsune dashboard`; options win over variables, and those over the file of `--config`, which is TOML.",
+            _table(("setting", "variable", "default", "meaning"), _dashboard_settings()),
             "## Environment of scripts",
             _table(("variable", "meaning"), _environment(SCRIPT_ENVIRONMENT)),
             "## Limits",
@@ -192,6 +197,14 @@ def _environment(meanings: Mapping[str, str]) -> Iterable[tuple[str, str]]:
             f"explain in docs/generate.py: {sorted(known ^ {*ENVIRONMENT, *SCRIPT_ENVIRONMENT})}"
         )
     return ((f"`{getattr(names, name)}`", meaning) for name, meaning in meanings.items())
+
+
+def _dashboard_settings() -> Iterable[tuple[str, ...]]:
+    for name, field in DashboardSettings.model_fields.items():
+        variable = f"`{names.ENV_DASHBOARD_PREFIX}{name.upper()}`"
+        default = field.get_default()
+        shown = "" if default in (None, ()) else f"`{default}`"
+        yield f"`{name}`", variable, shown, str(field.description)
 
 
 def _constants(module: ModuleType) -> Iterable[tuple[str, str, str]]:

@@ -77,6 +77,8 @@ ENV_OUTPUT_LIMIT: Final = "KITSUNE_OUTPUT_LIMIT"
 ENV_REBOOT_COMMAND: Final = "KITSUNE_REBOOT_COMMAND"
 ENV_METRICS_ADDRESS: Final = "KITSUNE_METRICS_ADDRESS"
 ENV_FAILPOINTS: Final = "KITSUNE_FAILPOINTS"
+#: Beginning of the variables of the dashboard; the name of a setting follows.
+ENV_DASHBOARD_PREFIX: Final = "KITSUNE_DASHBOARD_"
 
 # What scripts see.
 ENV_ROLLOUT_ID: Final = "KITSUNE_ROLLOUT_ID"

@@ -17,7 +17,9 @@ from kitsune.cli.exits import MEANINGS, Exit
 from kitsune.errors import (
     BadQuery,
     BadSetting,
+    BadRequest,
     Conflict,
+    DashboardRefused,
     EmbeddedServerError,
     JournalUnavailable,
     KitsuneError,
@@ -58,6 +60,11 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
         "servers",
         "List local workers and when they were last heard of.",
     ),
+    "dashboard": (
+        "kitsune.cli.dashboard",
+        "dashboard",
+        "Serve pages and a JSON API for rollouts.",
+    ),
     "doctor": ("kitsune.cli.doctor", "doctor", "Check Temporal and the fleet; say what to do."),
     "orchestration-worker": (
         "kitsune.cli.workers",
@@ -82,6 +89,8 @@ _EXIT_OF_ERROR: Mapping[type[KitsuneError], Exit] = {
     JournalUnavailable: Exit.USAGE,
     BadSetting: Exit.USAGE,
     BadQuery: Exit.USAGE,
+    BadRequest: Exit.USAGE,
+    DashboardRefused: Exit.USAGE,
     EmbeddedServerError: Exit.UNAVAILABLE,
     ServerUnavailable: Exit.UNAVAILABLE,
     NotFound: Exit.USAGE,

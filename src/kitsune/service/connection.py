@@ -102,6 +102,28 @@ async def connect(options: ConnectionOptions) -> Client:
     )
 
 
+async def connect_lazily(options: ConnectionOptions) -> Client:
+    """Return a client that connects with its first call, and again after Temporal was away.
+
+    Raises:
+        ServerUnavailable: The settings cannot be used at all, so waiting would not help.
+    """
+    target = find_target(options)
+    try:
+        return await Client.connect(
+            target.address,
+            namespace=target.namespace,
+            data_converter=pydantic_data_converter,
+            identity=client_identity(),
+            retry_config=RetryConfig(max_elapsed_time_millis=_RETRY_MILLIS),
+            runtime=_quiet_runtime(),
+            lazy=True,
+            **target.settings,
+        )
+    except (RuntimeError, ValueError) as error:
+        raise connect_trouble(str(error), address=target.address) from error
+
+
 async def connect_patiently(
     options: ConnectionOptions,
     *,

@@ -1,0 +1,28 @@
+"""Templates to pages: everything that is put into one is escaped."""
+
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from kitsune.version import __version__
+
+FOLDER = Path(__file__).parent
+#: `autoescape` holds for every template, whatever its name; a variable that nobody gave is an error.
+ENVIRONMENT = Environment(
+    loader=FileSystemLoader(FOLDER / "templates"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def render(request: Request, template: str, *, status: int = 200, **context: Any) -> Response:
+    """Return a page; its template finds `user` (None for a stranger), `path` and `version` beside its own context."""
+    text = ENVIRONMENT.get_template(template).render(
+        user=request.scope.get("user"), path=request.url.path, version=__version__, **context
+    )
+    return HTMLResponse(text, status)
