@@ -53,6 +53,8 @@ ENVIRONMENT = {
     "Default: `30d`. `--undo-retention` wins.",
     "ENV_OUTPUT_LIMIT": "Room for the output of all scripts together, such as `512MiB`; the oldest goes first. Default: `1GiB`.",
     "ENV_REBOOT_COMMAND": "What restarts this host, as words for a shell. Default: `systemctl reboot`.",
+    "ENV_WEBHOOKS": "The file that says [who is told what](../guides/webhooks.md), for orchestration workers. Default: nobody. "
+    "`--webhooks` wins.",
     "ENV_METRICS_ADDRESS": "Where a worker serves [its figures](metrics.md) to Prometheus, as in `127.0.0.1:9464`. Default: nowhere. "
     "`--metrics-address` wins.",
     "ENV_DASHBOARD_PREFIX": "Beginning of a variable for each [setting of the dashboard](#dashboard), as in `KITSUNE_DASHBOARD_HOST`.",

@@ -168,6 +168,13 @@ SERVERS_UNDONE: Final = Metric(
     _ORCHESTRATION,
     {"outcome": ("rolledBack", "failed", "pending")},
 )
+WEBHOOKS: Final = Metric(
+    "kitsune_webhooks",
+    "counter",
+    "Messages to webhooks, by what became of them; `givenUp` after an hour of tries, or a refusal for good.",
+    _ORCHESTRATION,
+    {"webhook": (), "outcome": ("accepted", "givenUp")},
+)
 ROLLOUTS_ACTIVE: Final = Metric(
     "kitsune_rollouts_active",
     "gauge",

@@ -16,8 +16,8 @@ import click
 from kitsune.cli.exits import MEANINGS, Exit
 from kitsune.errors import (
     BadQuery,
-    BadSetting,
     BadRequest,
+    BadSetting,
     Conflict,
     DashboardRefused,
     EmbeddedServerError,

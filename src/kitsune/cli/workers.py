@@ -17,7 +17,7 @@ from kitsune.cli.ages import age_option, asked_retention
 from kitsune.cli.connection_options import connection_options
 from kitsune.cli.exits import Exit
 from kitsune.models.plan import check_server_id
-from kitsune.names import ENV_METRICS_ADDRESS, ENV_SERVER_ID
+from kitsune.names import ENV_METRICS_ADDRESS, ENV_SERVER_ID, ENV_WEBHOOKS
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -53,6 +53,13 @@ def _worker_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.command("orchestration-worker")
+@click.option(
+    "--webhooks",
+    envvar=ENV_WEBHOOKS,
+    show_envvar=True,
+    metavar="FILE",
+    help="Who is told of rollouts: YAML or JSON. Default: nobody.",
+)
 @_worker_options
 def orchestration_worker(
     *,
@@ -60,6 +67,7 @@ def orchestration_worker(
     log_format: Any,
     ready_file: Path | None,
     metrics_address: str | None,
+    webhooks: str | None,
 ) -> Exit:
     """Run the orchestration worker: it coordinates rollouts and touches no server.
 
@@ -70,11 +78,13 @@ def orchestration_worker(
     """  # noqa: D301 - click wants the character, not the letters
     from kitsune.handlers.registry import load_handlers
     from kitsune.service.rollout_figures import keep_rollout_figures
+    from kitsune.webhooks.settings import load_receivers
     from kitsune.workers.logs import configure_logs
     from kitsune.workers.orchestration import make_orchestration_worker
     from kitsune.workers.supervision import keep_working
     from kitsune.workers.telemetry import make_runtime, measures_of
 
+    receivers = load_receivers(webhooks, os.environ) if webhooks else {}
     configure_logs(log_format)
     runtime = make_runtime(metrics_address)
     measures = measures_of(runtime)
@@ -83,8 +93,10 @@ def orchestration_worker(
     async def work(client: "Client", stop: asyncio.Event) -> Exit:
         beside = [keep_rollout_figures(client, measures)] if metrics_address else []
         async with _beside(*beside):
+            if receivers:
+                logging.getLogger("kitsune.webhooks").info("telling %s", ", ".join(receivers))
             await keep_working(
-                lambda: make_orchestration_worker(client, registry),
+                lambda: make_orchestration_worker(client, registry, receivers=receivers),
                 client=client,
                 stop=stop,
                 doing="orchestrating",

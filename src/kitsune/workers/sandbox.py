@@ -18,6 +18,7 @@ SHARED = (
     "kitsune.workflows.deadlines",
     "kitsune.workflows.figures",
     "kitsune.workflows.guidance",
+    "kitsune.workflows.notices",
     "kitsune.workflows.orders",
     "kitsune.workflows.preflight",
     "kitsune.workflows.reporting",

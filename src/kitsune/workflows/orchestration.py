@@ -32,7 +32,7 @@ from kitsune.rollout.limits import is_sharded, travels_by_reference
 from kitsune.rollout.steps import bytes_of_steps
 from kitsune.rollout.verdict import sentence_of, summarize
 from kitsune.workflows.deadlines import Deadlines
-from kitsune.workflows.figures import Figures
+from kitsune.workflows.notices import Notices
 from kitsune.workflows.orders import Orders
 from kitsune.workflows.reporting import details_of, memo_of, progress_of, steering_of
 from kitsune.workflows.runner import DirectRunner, Runner
@@ -55,7 +55,7 @@ class OrchestrationWorkflow:
         self._orders = Orders(obey_stop=self._obey_stop, tell=self._tell)
         self._orders.listen()
         self._said: Any = None
-        self._figures = Figures()
+        self._notices = Notices()
         self._broken: BaseException | None = None
 
     @workflow.run
@@ -108,14 +108,13 @@ class OrchestrationWorkflow:
         state = await self._accept(arguments)
         runner = self._runner = self._make_runner(state)
         self._deadlines = Deadlines(state, stop=self._stop, tell=self._tell)
-        self._figures.begin()
         self._orders.begin(state, runner)
         self._spawn(self._deadlines.watch_deadline())
         self._spawn(self._deadlines.watch_progress())
         self._tell()
         problems = await runner.ask_all()
         if problems and not state.abort:
-            self._figures.refused()
+            await self._notices.refused(state)
             raise _refusal(problems)
         for batch in state.ledger.batches:
             await runner.run_batch(batch)
@@ -123,7 +122,7 @@ class OrchestrationWorkflow:
             await self._deadlines.pass_gate(batch)
         await runner.run_rest()
         await runner.undo()
-        return self._finish()
+        return await self._finish()
 
     async def _accept(self, arguments: Sequence[Any]) -> RolloutState:
         report = await workflow.execute_activity(
@@ -153,6 +152,7 @@ class OrchestrationWorkflow:
         )
         self._said = steering_of(self._state)
         workflow.upsert_memo(memo_of(self._state, word="running"))
+        self._notices.begin(self._state, report.webhooks)
         return self._state
 
     def _make_runner(self, state: RolloutState) -> Runner:
@@ -197,7 +197,7 @@ class OrchestrationWorkflow:
         )
         state.wait_until = None
 
-    def _finish(self) -> RolloutResult:
+    async def _finish(self) -> RolloutResult:
         state = self._accepted()
         state.phase = Phase.DONE
         undone = state.plan.rollback_of
@@ -221,7 +221,7 @@ class OrchestrationWorkflow:
         )
         workflow.upsert_memo(memo_of(state, word=result.status.value))
         workflow.set_current_details(details_of(state, result))
-        self._figures.end(state, result)
+        await self._notices.end(state, result)
         kind = {
             RolloutStatus.STOPPED: names.FAILURE_ROLLOUT_STOPPED,
             RolloutStatus.ABORTED: names.FAILURE_ROLLOUT_ABORTED,
@@ -233,7 +233,7 @@ class OrchestrationWorkflow:
     def _tell(self) -> None:
         if self._state is None:
             return
-        self._figures.changed(self._state)
+        self._notices.changed(self._state)
         workflow.set_current_details(details_of(self._state))
         steering = steering_of(self._state)
         if steering != self._said:
