@@ -55,6 +55,7 @@ ENVIRONMENT = {
     "ENV_REBOOT_COMMAND": "What restarts this host, as words for a shell. Default: `systemctl reboot`.",
     "ENV_WEBHOOKS": "The file that says [who is told what](../guides/webhooks.md), for orchestration workers. Default: nobody. "
     "`--webhooks` wins.",
+    "ENV_TRACEPARENT": "The trace that a command runs in, as W3C Trace Context writes it: [rollouts that it starts belong to it](../operations.md#traces).",
     "ENV_METRICS_ADDRESS": "Where a worker serves [its figures](metrics.md) to Prometheus, as in `127.0.0.1:9464`. Default: nowhere. "
     "`--metrics-address` wins.",
     "ENV_DASHBOARD_PREFIX": "Beginning of a variable for each [setting of the dashboard](#dashboard), as in `KITSUNE_DASHBOARD_HOST`.",

@@ -18,7 +18,7 @@ PATIENCE = 60
 class SmallFleet:
     """An orchestration worker and local workers, each a process of its own."""
 
-    def __init__(self, address, folder, *names, on_servers=None, metrics=False):
+    def __init__(self, address, folder, *names, on_servers=None, metrics=False, environment=None):
         self.folder = folder
         self.prefix = f"e2e-{os.getpid()}"
         self.servers = [f"{self.prefix}.{name}" for name in names]
@@ -28,6 +28,7 @@ class SmallFleet:
             "TEMPORAL_ADDRESS": address,
             "TEMPORAL_CONFIG_FILE": str(folder / "none.toml"),
             "PYTHONWARNINGS": "default",
+            **(environment or {}),
         }
         self._processes = []
         self._serves_metrics = metrics
@@ -56,6 +57,15 @@ class SmallFleet:
             )
         self._processes.append(process)
         return ready
+
+    def restart_orchestrator(self):
+        """Kill the orchestration worker, and start another one."""
+        self._processes[0].kill()
+        self._processes.pop(0).wait(PATIENCE)
+        (self.folder / "orchestrator.ready").unlink(missing_ok=True)
+        ready = self._start("orchestration-worker", "orchestrator")
+        self._processes.insert(0, self._processes.pop())
+        until(ready.exists)
 
     def close(self):
         """End every worker that this fleet has started."""

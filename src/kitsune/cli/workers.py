@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from temporalio.runtime import Runtime
 
     from kitsune.service.connection import ConnectionOptions
+    from kitsune.tracing.provider import Tracing
 
 
 def _worker_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -105,8 +106,16 @@ def orchestration_worker(
             )
         return Exit.OK
 
-    identity = f"kitsune-orchestrator@{socket.gethostname()}"
-    return asyncio.run(_until_stopped(connection, work, identity=identity, runtime=runtime))
+    host = socket.gethostname()
+    return asyncio.run(
+        _until_stopped(
+            connection,
+            work,
+            identity=f"kitsune-orchestrator@{host}",
+            runtime=runtime,
+            tracing=_begin_tracing("kitsune-orchestration-worker", instance=host),
+        )
+    )
 
 
 @click.command("local-worker")
@@ -208,8 +217,15 @@ def local_worker(
             logging.getLogger("kitsune.worker").error("%s", refusal(server_id, other))
             return Exit.CONFLICT
 
-        identity = f"{server_id}@{socket.gethostname()}#{agent.instance}"
-        return asyncio.run(_until_stopped(connection, work, identity=identity, runtime=runtime))
+        return asyncio.run(
+            _until_stopped(
+                connection,
+                work,
+                identity=f"{server_id}@{socket.gethostname()}#{agent.instance}",
+                runtime=runtime,
+                tracing=_begin_tracing("kitsune-local-worker", instance=server_id),
+            )
+        )
 
 
 @contextlib.asynccontextmanager
@@ -230,6 +246,7 @@ async def _until_stopped(
     *,
     identity: str,
     runtime: "Runtime",
+    tracing: "Tracing | None",
 ) -> Exit:
     from kitsune.service.connection import connect_patiently
 
@@ -243,6 +260,7 @@ async def _until_stopped(
             log=logging.getLogger("kitsune.worker"),
             identity=f"{os.getpid()}@{identity}",
             runtime=runtime,
+            interceptors=tracing.interceptors if tracing else (),
         )
     )
     stopping = asyncio.create_task(stop.wait())
@@ -251,4 +269,26 @@ async def _until_stopped(
         connecting.cancel()
         return Exit.OK
     stopping.cancel()
-    return await work(connecting.result(), stop)
+    try:
+        return await work(connecting.result(), stop)
+    finally:
+        if tracing:
+            await asyncio.to_thread(tracing.end)
+
+
+def _begin_tracing(service: str, *, instance: str) -> "Tracing | None":
+    """Send traces where the environment asks for them; say why not where it asks for what cannot be."""
+    from kitsune.errors import BadSetting
+    from kitsune.tracing.settings import traces_wanted
+
+    try:
+        if not traces_wanted(os.environ):
+            return None
+    except (
+        BadSetting
+    ) as error:  # the variables may be meant for other programs: no reason not to work
+        logging.getLogger("kitsune.worker").warning("%s", error)
+        return None
+    from kitsune.tracing.provider import begin_tracing
+
+    return begin_tracing(service, instance=instance)

@@ -32,11 +32,17 @@ SHARED = (
 )
 
 
+#: Interceptors run inside the sandbox. OpenTelemetry keeps its context and its provider at module level, so a second
+#: import would see neither; its ids and clocks come from the SDK's provider, which is safe for replays.
+#: A process without traces never imports it.
+TRACED = ("opentelemetry",)
+
+
 def make_workflow_runner() -> SandboxedWorkflowRunner:
     """Return the sandbox that every Kitsune worker uses."""
     return SandboxedWorkflowRunner(
         restrictions=SandboxRestrictions.default.with_passthrough_modules(
-            *SHARED
+            *SHARED, *TRACED
         ).with_import_notification_policy(
             SandboxImportNotificationPolicy.WARN_ON_DYNAMIC_IMPORT
             | SandboxImportNotificationPolicy.RAISE_ON_UNINTENTIONAL_PASSTHROUGH
