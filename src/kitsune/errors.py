@@ -14,6 +14,8 @@ KitsuneError
 ├── BadRequest             an order, a form or a request of the API makes no sense
 ├── BadQuery               Temporal does not understand a list filter
 ├── ServerUnavailable      Temporal cannot be reached
+├── ServerAway             the local worker of a server does not answer
+├── TooOld                 the other side does not know what is asked of it
 ├── Conflict               an id is taken by something else
 ├── NotFound               no such rollout
 ├── DashboardRefused       the dashboard cannot start safely with its settings
@@ -24,6 +26,7 @@ KitsuneError
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -113,6 +116,30 @@ class ServerUnavailable(KitsuneError):
     def __init__(self, message: str, *, silent: bool = False) -> None:
         super().__init__(message)
         self.silent = silent
+
+
+class ServerAway(KitsuneError):
+    """The local worker of a server does not answer.
+
+    Args:
+        server_id: Which one.
+        last_seen: When Temporal last heard of it, by its own clock; None where it does not remember.
+    """
+
+    def __init__(self, server_id: str, *, last_seen: datetime | None = None) -> None:
+        self.server_id, self.last_seen = server_id, last_seen
+        seen = (
+            f"last heard of at {last_seen.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+            if last_seen
+            else "not heard of in the last minutes"
+        )
+        super().__init__(
+            f"the local worker of {server_id!r} does not answer ({seen}): `kitsune servers` shows who is there"
+        )
+
+
+class TooOld(KitsuneError):
+    """A local worker or a Temporal server is older than what is asked of it."""
 
 
 class Conflict(KitsuneError):

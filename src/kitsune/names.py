@@ -17,6 +17,8 @@ EXECUTE_STEP: Final = "ExecuteStep"
 ROLLBACK_STEP: Final = "RollbackStep"
 PREFLIGHT: Final = "Preflight"
 LOAD_STEPS: Final = "LoadSteps"
+LIST_LOGS: Final = "ListLogs"
+READ_LOG: Final = "ReadLog"
 
 # Activity types on the orchestrator's queue.
 VALIDATE_PLAN: Final = "ValidatePlan"

@@ -33,6 +33,8 @@ NAMES = {
     "ROLLBACK_STEP": "RollbackStep",
     "PREFLIGHT": "Preflight",
     "LOAD_STEPS": "LoadSteps",
+    "LIST_LOGS": "ListLogs",
+    "READ_LOG": "ReadLog",
     "VALIDATE_PLAN": "ValidatePlan",
     "WATCH_SERVERS": "WatchServers",
     "AWAIT_SERVER_FREE": "AwaitServerFree",

@@ -167,6 +167,11 @@ class Journal:
         count = "select state, count(*) from operations group by state"
         return await self._run(lambda db: dict(map(tuple, db.execute(count))))
 
+    async def list_rollout(self, rollout_id: str, *, limit: int) -> list[Entry]:
+        """Return what has begun for a rollout, the last first."""
+        which = "where rollout_id = ? order by started_at desc, rowid desc limit ?"
+        return await self._run(lambda db: _list(db, which, rollout_id, limit))
+
     async def check(self) -> None:
         """Prove that the journal, and the records beside it, can be written.
 

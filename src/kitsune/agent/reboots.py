@@ -23,6 +23,8 @@ from kitsune.errors import StepFailed
 from kitsune.models.durations import format_duration
 from kitsune.names import ENV_REBOOT_COMMAND
 
+#: Where a program runs that is started again after a restart: inside the folder of its run before it.
+AGAIN_FOLDER = "again"
 _FILE = "reboot.json"
 _LOG = "reboot.log"
 _COMMAND = ("systemctl", "reboot")

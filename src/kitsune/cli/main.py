@@ -26,9 +26,11 @@ from kitsune.errors import (
     NotFound,
     PlanRefused,
     PlanUnreadable,
+    ServerAway,
     ServerUnavailable,
     StateFolderTaken,
     StateFolderUnusable,
+    TooOld,
 )
 from kitsune.models.printable import safe
 
@@ -94,6 +96,8 @@ _EXIT_OF_ERROR: Mapping[type[KitsuneError], Exit] = {
     EmbeddedServerError: Exit.UNAVAILABLE,
     ServerUnavailable: Exit.UNAVAILABLE,
     NotFound: Exit.USAGE,
+    ServerAway: Exit.INCOMPLETE,
+    TooOld: Exit.USAGE,
 }
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from kitsune.cli.causes import Cause, group_by_cause
+from kitsune.rollout.causes import Cause, group_by_cause
 from kitsune.cli.console import Glyphs, data_text, safe
 from kitsune.cli.states import count_text, glyph_of, in_order, look_of
 from kitsune.models.durations import format_duration

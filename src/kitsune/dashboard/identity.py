@@ -1,7 +1,6 @@
 """Who is asking: everybody (on the loopback), a session, or whom a trusted proxy names."""
 
 import ipaddress
-from collections.abc import Iterable
 
 from starlette.requests import HTTPConnection
 
@@ -11,6 +10,8 @@ from kitsune.dashboard.settings import Authentication, DashboardSettings
 from kitsune.dashboard.users import Users
 
 _LONGEST_NAME = 100
+#: How a group is told from a user among those who have a role.
+_GROUP = "group:"
 
 
 class Identity:
@@ -65,14 +66,16 @@ class Identity:
 
     def _of_header(self, request: HTTPConnection) -> User | None:
         names = request.headers.getlist(self._settings.user_header)
+        groups = request.headers.getlist(self._settings.groups_header)
         if not self._is_trusted(request.client.host if request.client else ""):
             return None
         # Two of them: the client has sent one, and the proxy has added its own. Nobody knows which is which.
-        if len(names) != 1 or not names[0].strip() or len(names[0]) > _LONGEST_NAME:
+        if len(names) != 1 or len(groups) > 1:
             return None
         name = names[0].strip()
-        groups = request.headers.getlist(self._settings.groups_header)
-        known = {name, *(f"group:{group}" for group in _split(groups))}
+        if not name or len(name) > _LONGEST_NAME or name.startswith(_GROUP):
+            return None
+        known = {name, *(_GROUP + group.strip() for group in "".join(groups).split(","))}
         return User(name, self._role(known))
 
     def _role(self, known: set[str]) -> Role:
@@ -86,7 +89,3 @@ class Identity:
         except ValueError:
             return False
         return any(found in network for network in self._proxies)
-
-
-def _split(headers: Iterable[str]) -> Iterable[str]:
-    return (group.strip() for header in headers for group in header.split(",") if group.strip())

@@ -6,6 +6,7 @@ import os
 import stat
 import tomllib
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,12 @@ def hash_password(password: str) -> str:
     return _HASHER.hash(password)
 
 
+@cache
+def _nobody() -> str:
+    """Return the hash that a password is held against where there is no such user: that takes as long."""
+    return hash_password("nobody")
+
+
 def entry_text(name: str, *, role: str, password_hash: str) -> str:
     """Return the lines that make somebody a user."""
     key = json.dumps(name, ensure_ascii=True)  # JSON's texts are TOML's
@@ -81,8 +88,6 @@ class Users:
         self._path = path
         self._seen: tuple[int, int, int] | None = None
         self._users: Mapping[str, LocalUser] = {}
-        # A wrong user name takes as long as a wrong password.
-        self._nobody = LocalUser(password=hash_password("nobody"))
         self._load()
 
     def find(self, name: str) -> LocalUser | None:
@@ -98,7 +103,7 @@ class Users:
         """Return the user whose password this is; takes a tenth of a second of one processor."""
         user = self.find(name)
         try:
-            _HASHER.verify((user or self._nobody).password, password[: MAX_PASSWORD + 1])
+            _HASHER.verify(user.password if user else _nobody(), password[: MAX_PASSWORD + 1])
         except (VerificationError, InvalidHashError):
             return None
         return user if len(password) <= MAX_PASSWORD else None

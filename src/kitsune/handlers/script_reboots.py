@@ -9,7 +9,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from kitsune.agent.reboots import asked_reboot, reboot_and_wait, reboot_command, wait_for_reboot
+from kitsune.agent.reboots import (
+    AGAIN_FOLDER,
+    asked_reboot,
+    reboot_and_wait,
+    reboot_command,
+    wait_for_reboot,
+)
 from kitsune.errors import StepFailed
 from kitsune.handlers.base import StepContext
 
@@ -17,7 +23,6 @@ from kitsune.handlers.base import StepContext
 REBOOT_EXIT_CODE = 194
 #: A script that asks for more restarts than this is broken.
 _MOST_REBOOTS = 10
-_AGAIN = "again"
 
 #: Runs the script once: told its context, and how often the host has restarted for it.
 Run = Callable[[StepContext, int], Awaitable[Mapping[str, Any]]]
@@ -66,7 +71,9 @@ async def resume_with_reboots(
     if not asked.happened:
         await wait_for_reboot(ctx, asked)
     of_run_before = ctx.process is not None and ctx.process.boot_id == asked.boot_id
-    again = replace(ctx, spool=ctx.spool / _AGAIN, process=None if of_run_before else ctx.process)
+    again = replace(
+        ctx, spool=ctx.spool / AGAIN_FOLDER, process=None if of_run_before else ctx.process
+    )
     if again.spool.exists() and any(again.spool.iterdir()):
         return await resume_with_reboots(again, run, attach, reboots=asked.count)
     again.spool.mkdir(mode=0o700, exist_ok=True)

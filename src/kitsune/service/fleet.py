@@ -46,6 +46,7 @@ from kitsune.service.listing import (
 from kitsune.service.ordering import Accepted, Answer, give_order
 from kitsune.service.outcomes import Outcome, outcome_of_failure, outcome_of_result
 from kitsune.service.running import RunningStep, running_steps
+from kitsune.service.server_reading import ServerReading
 from kitsune.service.starting import Origin, first_memo, same_plan, size_problem, summary_of
 from kitsune.service.trouble import call_trouble, plain_errors
 
@@ -76,7 +77,7 @@ class Look:
     progress: Progress | None
 
 
-class Fleet:
+class Fleet(ServerReading):
     """What an operator can ask of a fleet.
 
     Every method raises `ServerUnavailable` when Temporal is away, and `NotFound` for an unknown rollout.

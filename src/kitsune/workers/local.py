@@ -6,6 +6,7 @@ from temporalio.client import Client
 from temporalio.worker import PollerBehaviorSimpleMaximum, Worker
 
 from kitsune.activities.plans import PlanReader
+from kitsune.activities.reading import ServerReading
 from kitsune.activities.server import Agent, ServerActivities
 from kitsune.workers.orchestration import deployment
 from kitsune.workers.sandbox import make_workflow_runner
@@ -31,7 +32,10 @@ def make_local_worker(client: Client, agent: Agent) -> Worker:
         client,
         task_queue=agent.server_id,
         workflows=[ServerExecutionWorkflow, ServerRollbackWorkflow],
-        activities=ServerActivities(agent, PlanReader(client)).all,
+        activities=[
+            *ServerActivities(agent, PlanReader(client)).all,
+            *ServerReading(agent).all,
+        ],
         workflow_runner=make_workflow_runner(),
         workflow_task_poller_behavior=_WORKFLOW_POLLERS,
         activity_task_poller_behavior=_ACTIVITY_POLLERS,

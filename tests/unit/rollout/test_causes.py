@@ -1,6 +1,6 @@
 """Failures are grouped by what went wrong, not by the words that differ between servers."""
 
-from kitsune.cli.causes import group_by_cause, normalise
+from kitsune.rollout.causes import group_by_cause, normalise
 
 
 def test_errors_that_differ_in_numbers_paths_and_names_are_one_cause():

@@ -1,0 +1,152 @@
+"""The part of the facade that reads from servers: what they did for a rollout, and what their steps have printed."""
+
+from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import timedelta
+
+from temporalio.client import Client
+
+from kitsune import names
+from kitsune.errors import NotFound, ServerAway
+from kitsune.models.logs import PAGE_BYTES, LogList, LogListRequest, LogPage, LogRequest, Stream
+from kitsune.models.plan import Plan
+from kitsune.models.problems import nearest
+from kitsune.models.results import ServerResult
+from kitsune.service.asking import PATIENCE
+from kitsune.service.listing import RolloutRow
+from kitsune.service.logs import ask_for_list, ask_for_log, page_from_result
+from kitsune.service.outcomes import Finished, Outcome
+from kitsune.service.server_results import result_of_child
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Whose operations a rollout's servers know, and what it does with them: `execute` or `rollback`."""
+
+    rollout_id: str
+    run_id: str
+    phase: str
+
+
+class ServerReading(ABC):
+    """Reads from servers; what it needs to know of rollouts, the facade knows."""
+
+    _client: Client
+
+    @abstractmethod
+    async def find(self, rollout_id: str) -> RolloutRow:
+        """Return what Temporal knows of a rollout."""
+
+    @abstractmethod
+    async def outcome(self, rollout_id: str) -> Outcome:
+        """Return how a rollout ended."""
+
+    @abstractmethod
+    async def plan_of(self, rollout_id: str) -> Plan:
+        """Return the plan that a rollout was started with."""
+
+    @abstractmethod
+    def _plain_errors(self, rollout_id: str | None = None) -> AbstractContextManager[None]: ...
+
+    async def server_result(self, rollout_id: str, server_id: str) -> ServerResult | None:
+        """Return what a server did for a rollout, step by step; None where it has not ended, or nobody knows."""
+        row = await self.find(rollout_id)
+        if not row.open:
+            outcome = await self.outcome(rollout_id)
+            listed = outcome.result.results if isinstance(outcome, Finished) else []
+            for result in listed:
+                if result.server_id == server_id:
+                    return result
+        with self._plain_errors():
+            return await result_of_child(self._client, rollout_id, server_id)
+
+    async def read_log(
+        self,
+        rollout_id: str,
+        server_id: str,
+        *,
+        step: str | int | None = None,
+        stream: Stream = "stdout",
+        offset: int = 0,
+        limit: int = PAGE_BYTES,
+        phase: str | None = None,
+        attempt: int | None = None,
+        patience: timedelta = PATIENCE,
+    ) -> LogPage:
+        """Return a page of what a step has printed on a server.
+
+        A local worker that is away does not raise: the page then holds what the rollout's result has kept, and says so.
+
+        Args:
+            rollout_id: Which rollout.
+            server_id: One of its servers.
+            step: Name of a step, or its index from 0; None: the one that began last.
+            stream: `stdout` or `stderr`.
+            offset: Byte to start at; below zero: so many bytes before the end.
+            limit: Bytes wanted, 256 KiB at most.
+            phase: `execute` or `rollback`; None: what the rollout does.
+            attempt: Which execution, from 1; None: the last.
+            patience: How long the local worker may take to take the question up.
+
+        Raises:
+            NotFound: The rollout has no such server.
+            TooOld: The local worker, or Temporal, cannot be asked for logs.
+        """
+        run = await self._run_of(rollout_id)
+        request = LogRequest(
+            rollout_id=run.rollout_id,
+            run_id=run.run_id,
+            server_id=server_id,
+            step=step if isinstance(step, str) else "",
+            step_index=step if isinstance(step, int) else None,
+            phase=phase or run.phase,
+            attempt=attempt,
+            stream=stream,
+            offset=offset,
+            limit=limit,
+        )
+        try:
+            with self._plain_errors():
+                return await ask_for_log(self._client, request, patience=patience)
+        except ServerAway as away:
+            await self._require_server(rollout_id, server_id)
+            return page_from_result(request, await self.server_result(rollout_id, server_id), away)
+
+    async def list_logs(
+        self, rollout_id: str, server_id: str, *, patience: timedelta = PATIENCE
+    ) -> LogList:
+        """Return the steps that have begun on a server for a rollout, and which output there is of each.
+
+        Raises:
+            NotFound: The rollout has no such server.
+            ServerAway: Its local worker does not answer.
+            TooOld: The local worker, or Temporal, cannot be asked for logs.
+        """
+        run = await self._run_of(rollout_id)
+        request = LogListRequest(rollout_id=run.rollout_id, run_id=run.run_id, server_id=server_id)
+        try:
+            with self._plain_errors():
+                return await ask_for_list(self._client, request, patience=patience)
+        except ServerAway:
+            await self._require_server(rollout_id, server_id)
+            raise
+
+    async def _run_of(self, rollout_id: str) -> "_Run":
+        """Return under which run servers know what they did: a rollback works on what another rollout did."""
+        row = await self.find(rollout_id)
+        if row.origin.startswith(f"{names.ROLLBACK} of "):
+            undone = (await self.plan_of(rollout_id)).rollback_of
+            if undone is not None:
+                return _Run(undone.rollout_id, undone.run_id, "rollback")
+        return _Run(rollout_id, row.run_id, "execute")
+
+    async def _require_server(self, rollout_id: str, server_id: str) -> None:
+        servers = (await self.plan_of(rollout_id)).servers
+        if server_id in servers:
+            return
+        near = nearest(server_id, servers)
+        hint = (
+            f", did you mean {near!r}?" if near else f": `kitsune status {rollout_id}` lists them"
+        )
+        raise NotFound(f"rollout {rollout_id!r} has no server {server_id!r}{hint}")
