@@ -196,6 +196,37 @@ SERVERS_HELD: Final = Metric(
     {},
 )
 
+_DASHBOARD = "dashboard"
+DASHBOARD_ROLLOUTS: Final = Metric(
+    "kitsune_dashboard_rollouts",
+    "gauge",
+    "The newest 500 rollouts by what they say of themselves, as the dashboard last saw them.",
+    _DASHBOARD,
+    {"state": ()},
+)
+DASHBOARD_CONTACT_AGE: Final = Metric(
+    "kitsune_dashboard_contact_age",
+    "gauge",
+    "How long ago Temporal last answered the dashboard; -1 where it never has.",
+    _DASHBOARD,
+    {},
+    unit="seconds",
+)
+DASHBOARD_WATCHERS: Final = Metric(
+    "kitsune_dashboard_watchers",
+    "gauge",
+    "Pages that are open and follow what happens.",
+    _DASHBOARD,
+    {},
+)
+DASHBOARD_REQUESTS: Final = Metric(
+    "kitsune_dashboard_requests",
+    "counter",
+    "Requests by the route that they led to, `other` where to none, and by the answer's status.",
+    _DASHBOARD,
+    {"method": (), "route": (), "status": ()},
+)
+
 METRICS: Final[tuple[Metric, ...]] = tuple(
     value for value in list(globals().values()) if isinstance(value, Metric)
 )

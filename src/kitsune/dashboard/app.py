@@ -15,6 +15,7 @@ from kitsune.dashboard.board import Board
 from kitsune.dashboard.failures import exception_handlers
 from kitsune.dashboard.identity import Identity
 from kitsune.dashboard.login import Login
+from kitsune.dashboard.metrics import CountRequests, Figures
 from kitsune.dashboard.rendering import FOLDER
 from kitsune.dashboard.security import Guard
 from kitsune.dashboard.sessions import Sessions
@@ -35,6 +36,7 @@ def create_app(settings: DashboardSettings, fleet: Fleet) -> Starlette:
     """
     check_settings(settings)
     sessions = Sessions()
+    figures = Figures()
     identity = Identity(settings, sessions, somebody=actor())
 
     @asynccontextmanager
@@ -43,8 +45,12 @@ def create_app(settings: DashboardSettings, fleet: Fleet) -> Starlette:
             yield
 
     app = Starlette(
-        routes=_routes(settings, Login(settings, identity, sessions, Attempts())),
+        routes=[
+            *_routes(settings, Login(settings, identity, sessions, Attempts())),
+            *(figures.routes() if settings.metrics else []),
+        ],
         middleware=[
+            Middleware(CountRequests, figures=figures),
             Middleware(Guard, hosts=settings.hosts, secure=settings.is_secure),
             Middleware(Access, identity=identity, settings=settings),
         ],
