@@ -1,7 +1,7 @@
 """Writes the figures of `kitsune.metrics` through a meter of Temporal's SDK, so that workers need no other library."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Any, cast
 
@@ -44,13 +44,16 @@ class Measures:
         """Return the same with further labels on every figure."""
         return Measures(self._meter.with_additional_attributes(labels))
 
-    def begin_at_zero(self, *metrics: Metric) -> None:
+    def begin_at_zero(self, *metrics: Metric, **known: Collection[str]) -> None:
         """Let counters exist before anything happens: Prometheus does not see a series rise that was not there.
 
-        Only those whose labels have known values.
+        Args:
+            metrics: The counters.
+            known: Values of those labels of which the declaration knows none.
         """
         for metric in metrics:
-            for values in itertools.product(*metric.labels.values()):
+            given = (known.get(label, values) for label, values in metric.labels.items())
+            for values in itertools.product(*given):
                 self.count(metric, 0, **dict(zip(metric.labels, values, strict=True)))
 
     def _instrument(self, metric: Metric) -> Any:

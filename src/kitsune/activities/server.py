@@ -79,7 +79,7 @@ class Agent:
         measures: Measures | None = None,
     ) -> "Agent":
         """Return an agent that keeps its state in a folder."""
-        tally = StepTally(measures or Measures())
+        tally = StepTally(measures or Measures(), {*registry.types} - {names.STEP_SLEEP})
         records = (state / "undo", state / "operations")
         journal = Journal(state / "journal.sqlite", records=records)
         return cls(

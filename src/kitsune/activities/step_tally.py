@@ -1,5 +1,7 @@
 """Counts what a server does with its steps, in figures that Prometheus reads."""
 
+from collections.abc import Collection
+
 from kitsune import metrics
 from kitsune.measures import Measures
 from kitsune.models.results import StepOutcome
@@ -12,9 +14,11 @@ _OTHER = "other"
 class StepTally:
     """The `Tally` of a local worker."""
 
-    def __init__(self, measures: Measures) -> None:
+    def __init__(self, measures: Measures, types: Collection[str] = ()) -> None:
+        """Take what writes the figures, and the step types that can happen here."""
         self._measures = measures
-        self._types: set[str] = set()
+        self._types = set(types)
+        measures.begin_at_zero(metrics.STEPS, metrics.UNDOS, step_type=types)
         measures.begin_at_zero(
             metrics.STEP_DELIVERIES, metrics.EXECUTIONS_INTERRUPTED, metrics.PREFLIGHT_REFUSALS
         )

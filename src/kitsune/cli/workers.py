@@ -92,7 +92,9 @@ def orchestration_worker(
     registry = load_handlers()
 
     async def work(client: "Client", stop: asyncio.Event) -> Exit:
-        beside = [keep_rollout_figures(client, measures)] if metrics_address else []
+        beside = (
+            [keep_rollout_figures(client, measures, webhooks=receivers)] if metrics_address else []
+        )
         async with _beside(*beside):
             if receivers:
                 logging.getLogger("kitsune.webhooks").info("telling %s", ", ".join(receivers))

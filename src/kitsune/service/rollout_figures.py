@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import timedelta
 
 from temporalio.client import Client
@@ -21,10 +21,21 @@ logger = logging.getLogger("kitsune.worker")
 
 
 async def keep_rollout_figures(
-    client: Client, measures: Measures, *, every: timedelta = _EVERY
+    client: Client,
+    measures: Measures,
+    *,
+    webhooks: Collection[str] = (),
+    every: timedelta = _EVERY,
 ) -> None:
-    """Count now and twice a minute, for as long as the orchestration worker lives."""
-    begin_rollout_figures(client, measures)
+    """Count now and twice a minute, for as long as the orchestration worker lives.
+
+    Args:
+        client: The way to Temporal.
+        measures: Writes the figures.
+        webhooks: The names of those that it tells.
+        every: Between two counts.
+    """
+    begin_rollout_figures(client, measures, webhooks)
     said = False
     while True:
         try:
@@ -48,14 +59,17 @@ def write_rollout_figures(running: Iterable[RolloutRow], measures: Measures) -> 
     measures.set(metrics.SERVERS_HELD, sum(row.held for row in rows))
 
 
-def begin_rollout_figures(client: Client, measures: Measures) -> None:
+def begin_rollout_figures(
+    client: Client, measures: Measures, webhooks: Collection[str] = ()
+) -> None:
     """Let the counters of rollouts be there from the start, under the labels that the SDK gives those of a workflow."""
-    labels = {
-        "namespace": client.namespace,
-        "task_queue": names.ORCHESTRATOR_QUEUE,
-        "workflow_type": names.ORCHESTRATION_WORKFLOW,
-    }
-    measures.labelled(labels).begin_at_zero(
+
+    def labelled(workflow_type: str) -> Measures:
+        labels = {"namespace": client.namespace, "task_queue": names.ORCHESTRATOR_QUEUE}
+        return measures.labelled(labels | {"workflow_type": workflow_type})
+
+    labelled(names.WEBHOOK_WORKFLOW).begin_at_zero(metrics.WEBHOOKS, webhook=webhooks)
+    labelled(names.ORCHESTRATION_WORKFLOW).begin_at_zero(
         metrics.ROLLOUTS_STARTED,
         metrics.ROLLOUTS_ENDED,
         metrics.SERVERS_ENDED,

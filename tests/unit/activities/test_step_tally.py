@@ -51,8 +51,9 @@ def test_an_undo_counts_apart_from_steps(tally, measures):
 
 
 def test_what_has_not_happened_yet_counts_as_zero(measures):
-    StepTally(measures)
+    StepTally(measures, ["script"])
     assert measures.of(metrics.STEP_DELIVERIES, handled="resumed") == 0
+    assert measures.of(metrics.UNDOS, step_type="script", outcome="rollbackFailed") == 0
     assert measures.of(metrics.PREFLIGHT_REFUSALS, reason="journal") == 0
     assert measures.of(metrics.EXECUTIONS_INTERRUPTED) == 0
 
