@@ -44,21 +44,18 @@ class WebhookActivities:
 
         receiver, notice = self._receivers.get(request.webhook), request.notice
         if receiver is None:
-            raise _failure(
-                f"webhook {request.webhook!r} is not configured here any more", again=False
-            )
+            raise _failure("it is not configured here any more", again=False)
         body = body_of(receiver, notice)
         headers = headers_of(receiver, notice, body, timestamp=int(time.time()))
         answer = await post(receiver.webhook.url, body, headers, timeout=receiver.webhook.timeout)
         if answer.problem is None:
             logger.info("told %s: %s of %s", request.webhook, notice.event.value, notice.rollout.id)
             return
-        text = f"webhook {request.webhook!r}: {answer.problem}"
         logger.warning(
-            "%s (%s of %s, try %d)",
-            text, notice.event.value, notice.rollout.id, activity.info().attempt,
+            "webhook %r: %s (%s of %s, try %d)",
+            request.webhook, answer.problem, notice.event.value, notice.rollout.id, activity.info().attempt,
         )  # fmt: skip
-        raise _failure(text, again=answer.again, pause=answer.pause)
+        raise _failure(answer.problem, again=answer.again, pause=answer.pause)
 
 
 def _failure(text: str, *, again: bool, pause: Any = None) -> ApplicationError:

@@ -1,15 +1,17 @@
 """Where spans go: in the background, to what the `OTEL_*` variables name."""
 
+import logging
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from opentelemetry import context, trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from temporalio.client import (
     Interceptor,
@@ -28,6 +30,8 @@ from kitsune.version import __version__
 
 #: How long the last spans may take when a process ends.
 _LAST_WORDS = 3.0
+
+logger = logging.getLogger("kitsune.worker")
 
 
 @dataclass(frozen=True)
@@ -60,9 +64,35 @@ def begin_tracing(service: str, *, instance: str) -> Tracing:
     provider = create_tracer_provider(
         resource=_resource(service, instance, os.environ), shutdown_on_exit=False
     )
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    provider.add_span_processor(BatchSpanProcessor(_Telling(OTLPSpanExporter())))
     trace.set_tracer_provider(provider)
     return Tracing((OpenTelemetryInterceptor(), Spans()), provider)
+
+
+class _Telling(SpanExporter):
+    """Says once that spans cannot be sent, and once that they can again; the exporter itself says it for every batch."""
+
+    def __init__(self, exporter: SpanExporter) -> None:
+        self._exporter = exporter
+        self._arrive = True
+        logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        result = self._exporter.export(spans)
+        arrive = result is SpanExportResult.SUCCESS
+        if arrive != self._arrive:
+            self._arrive = arrive
+            if arrive:
+                logger.info("traces arrive again")
+            else:
+                logger.warning("traces cannot be sent, and are lost until their collector answers")
+        return result
+
+    def shutdown(self) -> None:
+        self._exporter.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        return self._exporter.force_flush(timeout_millis)
 
 
 def carry_context(environ: Mapping[str, str]) -> tuple[Interceptor, ...]:

@@ -42,7 +42,8 @@ class WebhookWorkflow:
             )
         except ActivityError as error:
             measures.count(metrics.WEBHOOKS, webhook=request.webhook, outcome="givenUp")
-            text = f"given up telling {request.webhook!r}: {error.cause or error}"
+            reason = getattr(error.cause, "message", None) or str(error.cause or error)
+            text = f"webhook {request.webhook!r} was given up: {reason}"
             workflow.logger.error(
                 "%s (%s of %s)", text, request.notice.event.value, request.notice.rollout.id
             )
