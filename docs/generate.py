@@ -258,12 +258,20 @@ def schema_page() -> str:
     return json.dumps(plan_schema(_own_handlers()), indent=2) + "\n"
 
 
+def openapi_page() -> str:
+    """Return the description of the dashboard's API."""
+    from kitsune.dashboard.api.openapi import openapi_document  # noqa: PLC0415 - needs the extra
+
+    return json.dumps(openapi_document(), indent=2) + "\n"
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
     "cli.md": cli_page,
     "handlers.md": handlers_page,
     "metrics.md": metrics_page,
     "settings.md": settings_page,
     "plan-schema.json": schema_page,
+    "openapi.json": openapi_page,
 }
 
 

@@ -64,6 +64,8 @@ FAILURE_WEBHOOK_FAILED: Final = "WebhookFailed"
 MEMO_ROLLOUT: Final = "kitsune"
 #: Memo key of a rollout that follows another one: which one, and by which command.
 MEMO_ORIGIN: Final = "kitsuneOrigin"
+#: Memo key of a rollout: who started it.
+MEMO_STARTED_BY: Final = "kitsuneStartedBy"
 
 #: Step type that the workflow itself runs, as a durable timer.
 STEP_SLEEP: Final = "sleep"

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from kitsune.errors import Conflict, NotFound, ServerUnavailable
+from kitsune.models.logs import LogList, LogPage
 from kitsune.models.plan import Plan, plan_to_wire
 from kitsune.models.progress import Phase, Progress, ServerProgress
 from kitsune.models.results import RolloutResult, RolloutStatus, ServerResult, ServerStatus
@@ -196,3 +197,16 @@ class FakeFleet:
 
     async def set_limits(self, rollout_id, order):
         return await self._order(rollout_id, "set", order)
+
+    async def server_look(self, rollout_id, server_id):
+        self._ask("server_look")
+
+    async def list_logs(self, rollout_id, server_id, **options):
+        self._ask("list_logs")
+        self._get(rollout_id)
+        return LogList(server_id=server_id)
+
+    async def read_log(self, rollout_id, server_id, **options):
+        self._ask("read_log")
+        self._get(rollout_id)
+        return LogPage(server_id=server_id, data="aGVsbG8=", size=5)

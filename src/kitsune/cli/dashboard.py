@@ -17,7 +17,7 @@ from kitsune.dashboard.settings import DashboardSettings
 from kitsune.errors import DashboardRefused
 from kitsune.names import ENV_DASHBOARD_PREFIX
 
-_EXTRA = "pip install 'kitsune-orchestrator[dashboard]'"
+EXTRA = "pip install 'kitsune-orchestrator[dashboard]'"
 #: Settings that may be given several times -> their options.
 _SEVERAL = {
     "allowed_hosts": "--allowed-host",
@@ -92,7 +92,7 @@ def dashboard(
         return None
     settings = read_settings(given, config=config)
     if not is_installed():
-        raise DashboardRefused(f"the dashboard is not installed here: {_EXTRA}")
+        raise DashboardRefused(f"the dashboard is not installed here: {EXTRA}")
     from kitsune.dashboard.settings import check_settings
     from kitsune.workers.logs import configure_logs
 
@@ -171,7 +171,7 @@ def user(name: str, role: str) -> Exit:
     kitsune dashboard user anna --role approver >> users.toml
     """  # noqa: D301 - click's sign for "do not wrap"
     if not is_installed():
-        raise DashboardRefused(f"the dashboard is not installed here: {_EXTRA}")
+        raise DashboardRefused(f"the dashboard is not installed here: {EXTRA}")
     from kitsune.dashboard.users import MAX_PASSWORD, entry_text, hash_password
 
     if sys.stdin.isatty():

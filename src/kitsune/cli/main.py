@@ -40,7 +40,7 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
     "dev": (
         "kitsune.cli.dev",
         "dev",
-        "Temporal, an orchestrator and local workers on this machine.",
+        "Temporal, workers and the dashboard on this machine.",
     ),
     "validate": ("kitsune.cli.plans", "validate", "Check a plan; all problems at once."),
     "preview": ("kitsune.cli.plans", "preview", "Show what a plan would do, and in which order."),

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from kitsune.rollout.causes import Cause, group_by_cause
 from kitsune.cli.console import Glyphs, data_text, safe
 from kitsune.cli.states import count_text, glyph_of, in_order, look_of
 from kitsune.models.durations import format_duration
 from kitsune.models.results import RolloutResult, RolloutStatus, ServerResult, ServerStatus
+from kitsune.rollout.causes import Cause, group_by_cause
 
 if TYPE_CHECKING:
     from kitsune.service.outcomes import CutShort, Outcome, Refused

@@ -61,7 +61,7 @@ async def act(
     Raises:
         NotAllowed: Their role does not reach that far.
         BadRequest: The form makes no sense for this order.
-        Conflict: The rollout refuses, or has ended.
+        Conflict: The rollout refuses, has ended, or runs and no server is named.
         NotFound: There is no such rollout.
         ServerUnavailable: Temporal is away.
     """
@@ -76,14 +76,24 @@ async def act(
     _LOG.info("%s orders %s %s", actor.display_name, verb, rollout_id)
     if verb in (names.RETRY, names.ROLLBACK) and not (await fleet.find(rollout_id)).open:
         return await _follow(fleet, verb, rollout_id, given, actor=actor)
-    order = _order(verb, given, actor=actor)
-    if isinstance(order, ServerOrder) and not order.server_id:
-        raise BadRequest(f"which server? {verb} needs serverId while the rollout runs")
-    answer = await _give(fleet, rollout_id, verb, order)
-    text = answer.text or f"{verb}: done"
-    if answer.accepted is Accepted.ON_RECORD:
+    found = [
+        await _give(fleet, rollout_id, verb, order) for order in _orders(verb, given, actor=actor)
+    ]
+    text = "; ".join(answer.text for answer in found if answer.text) or f"{verb}: done"
+    if found[-1].accepted is Accepted.ON_RECORD:
         text = _ON_RECORD.format(verb=verb)
-    return Done(text, rollout_id, answer.accepted.value)
+    return Done(text, rollout_id, found[-1].accepted.value)
+
+
+def _orders(verb: str, given: Mapping[str, Any], *, actor: User) -> list[Order]:
+    """Return the order, or one for each server that it is about."""
+    order = _order(verb, given, actor=actor)
+    if not isinstance(order, ServerOrder):
+        return [order]
+    servers = _words(given.get("servers")) or _words(given.get("serverId"))
+    if not servers:
+        raise Conflict(f"{verb} is about held servers while a rollout runs: name them")
+    return [order.model_copy(update={"server_id": server}) for server in servers]
 
 
 def _order(verb: str, given: Mapping[str, Any], *, actor: User) -> Order:

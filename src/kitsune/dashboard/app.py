@@ -5,13 +5,16 @@ from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
 
-from kitsune.dashboard import health, pages
+from kitsune.dashboard import health, pages, stream
 from kitsune.dashboard.access import Access
+from kitsune.dashboard.api import openapi
 from kitsune.dashboard.attempts import Attempts
 from kitsune.dashboard.board import Board
+from kitsune.dashboard.event_streams import Streams
 from kitsune.dashboard.failures import exception_handlers
 from kitsune.dashboard.identity import Identity
 from kitsune.dashboard.login import Login
@@ -20,12 +23,13 @@ from kitsune.dashboard.rendering import FOLDER
 from kitsune.dashboard.security import Guard
 from kitsune.dashboard.sessions import Sessions
 from kitsune.dashboard.settings import Authentication, DashboardSettings, check_settings
+from kitsune.handlers.registry import load_handlers
 from kitsune.service.connection import actor
 from kitsune.service.fleet import Fleet
 
 
 def create_app(settings: DashboardSettings, fleet: Fleet) -> Starlette:
-    """Return the dashboard; handlers find `fleet`, `board` and `settings` in `request.app.state`.
+    """Return the dashboard; handlers find `fleet`, `board`, `registry` and `settings` in `request.app.state`.
 
     Args:
         settings: What it was told.
@@ -53,12 +57,14 @@ def create_app(settings: DashboardSettings, fleet: Fleet) -> Starlette:
             Middleware(CountRequests, figures=figures),
             Middleware(Guard, hosts=settings.hosts, secure=settings.is_secure),
             Middleware(Access, identity=identity, settings=settings),
+            Middleware(GZipMiddleware, minimum_size=2_000, compresslevel=5),
         ],
         exception_handlers=exception_handlers(),
         lifespan=lifespan,
     )
     app.state.settings, app.state.fleet, app.state.identity = settings, fleet, identity
-    app.state.board = Board(fleet)
+    app.state.board, app.state.registry = Board(fleet), load_handlers()
+    app.state.streams = Streams()
     return app
 
 
@@ -67,5 +73,7 @@ def _routes(settings: DashboardSettings, login: Login) -> list[BaseRoute]:
         *health.routes(),
         *(login.routes() if settings.authentication is Authentication.LOCAL else []),
         Mount("/static", StaticFiles(directory=FOLDER / "static"), name="static"),
+        *openapi.routes(),
+        *stream.routes(),
         *pages.routes(),
     ]

@@ -7,7 +7,7 @@ So pages, the API and streams all read from here; what nobody looks at is not as
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, Self
@@ -118,7 +118,7 @@ class Board:
         if entry := self._entries.get(rollout_id):
             entry.expire()
 
-    async def watch(self, rollout_id: str) -> AsyncIterator[Snapshot]:
+    async def watch(self, rollout_id: str) -> AsyncGenerator[Snapshot, None]:
         """Yield a rollout now and at each change, the newest only; ends when the board closes.
 
         Raises:
@@ -137,7 +137,7 @@ class Board:
         finally:
             entry.watchers -= 1
 
-    async def watch_rollouts(self) -> AsyncIterator[RolloutList]:
+    async def watch_rollouts(self) -> AsyncGenerator[RolloutList, None]:
         """Yield the list now and at each change, the newest only; ends when the board closes."""
         self._list_watchers += 1
         try:

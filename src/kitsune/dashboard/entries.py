@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -40,6 +41,8 @@ class Entry:
         self._worker_answered: datetime | None = None
         self._asking = asyncio.Lock()
         self._changed = asyncio.Condition()
+        # Versions of another process, or of an entry that was forgotten, must not look like ours.
+        self._first_version = secrets.randbelow(2**40)
         self.watchers = 0
 
     def is_due(self) -> bool:
@@ -177,7 +180,7 @@ class Entry:
 
     async def _set(self, found: Snapshot) -> None:
         known = self._known
-        version = known.version if known else 0
+        version = known.version if known else self._first_version
         same = known is not None and replace(found, at=known.at, version=version) == known
         async with self._changed:
             self._known = replace(found, version=version if same else version + 1)

@@ -17,7 +17,9 @@ from kitsune.errors import (
     NotFound,
     PlanRefused,
     PlanUnreadable,
+    ServerAway,
     ServerUnavailable,
+    TooOld,
 )
 
 STATUS: Final[Mapping[type[KitsuneError], int]] = {
@@ -29,6 +31,8 @@ STATUS: Final[Mapping[type[KitsuneError], int]] = {
     PlanRefused: 422,
     PlanUnreadable: 422,
     ServerUnavailable: 503,
+    ServerAway: 503,
+    TooOld: 501,
 }
 
 
@@ -43,7 +47,6 @@ def exception_handlers() -> dict[Any, Any]:
         KitsuneError: _kitsune_error,
         HTTPException: _http_error,
         TooLarge: _too_large,
-        Exception: _bug,
     }
 
 
@@ -61,7 +64,3 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 async def _too_large(request: Request, _error: Exception) -> Response:
     return refusal(request.scope, f"too large: at most {MAX_BODY:,} bytes", status=413)
-
-
-async def _bug(request: Request, _error: Exception) -> Response:
-    return refusal(request.scope, "a bug in Kitsune: see the dashboard's log", status=500)

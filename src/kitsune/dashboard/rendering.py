@@ -7,6 +7,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from kitsune.dashboard.settings import Authentication
 from kitsune.version import __version__
 
 FOLDER = Path(__file__).parent
@@ -21,8 +22,19 @@ ENVIRONMENT = Environment(
 
 
 def render(request: Request, template: str, *, status: int = 200, **context: Any) -> Response:
-    """Return a page; its template finds `user` (None for a stranger), `path` and `version` beside its own context."""
-    text = ENVIRONMENT.get_template(template).render(
-        user=request.scope.get("user"), path=request.url.path, version=__version__, **context
-    )
+    """Return a page.
+
+    Its template finds beside its own context: `user` (None for a stranger), `path`, `version`, `logs_out` (whether
+    there is a session to end), `trouble` (why what is shown may be out of date, or None) and `flash` (None).
+    """
+    state = request.app.state
+    given = {
+        "user": request.scope.get("user"),
+        "path": request.url.path,
+        "version": __version__,
+        "logs_out": state.settings.authentication is Authentication.LOCAL,
+        "trouble": state.board.trouble,
+        "flash": None,
+    }
+    text = ENVIRONMENT.get_template(template).render(given | context)
     return HTMLResponse(text, status)

@@ -1,7 +1,9 @@
 """What every request has to pass before anybody looks at who sends it: host, origin, size; and the headers of answers."""
 
-from collections.abc import Collection
-from typing import Final
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -61,12 +63,18 @@ def is_cross_site(method: str, headers: Headers) -> bool:
     return origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
 
 
-def refusal(scope: Scope, text: str, *, status: int) -> Response:
-    """Return an answer that only says why not, in the form that the client reads."""
-    if scope["path"].startswith("/api/"):
-        problem = {"status": status, "title": text}
-        return JSONResponse(problem, status, media_type="application/problem+json")
-    return PlainTextResponse(f"{text}\n", status)
+def refusal(
+    scope: Scope, text: str, *, status: int, problems: Sequence[Mapping[str, Any]] = ()
+) -> Response:
+    """Return an answer that only says why not: for the API as RFC 9457 has it, else as text."""
+    if not scope["path"].startswith("/api/"):
+        return PlainTextResponse(f"{text}\n", status)
+    said = {"title": HTTPStatus(status).phrase, "status": status, "detail": text}
+    body = said | {"problems": list(problems)}
+    return JSONResponse(body, status, media_type="application/problem+json")
+
+
+_LOG = logging.getLogger(__name__)
 
 
 class Guard:
@@ -88,8 +96,12 @@ class Guard:
             await self._app(scope, receive, send)
             return
 
+        started = False
+
         async def send_with_headers(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
+                started = True
                 headers = MutableHeaders(scope=message)
                 for name, value in self._headers.items():
                     headers[name] = value
@@ -101,7 +113,14 @@ class Guard:
         if answer is not None:
             await answer(scope, receive, send_with_headers)
             return
-        await self._app(scope, _bounded(receive), send_with_headers)
+        try:
+            await self._app(scope, _bounded(receive), send_with_headers)
+        except Exception:
+            if started:
+                raise  # too late for another answer: the server closes the connection
+            _LOG.exception("%s %s failed", scope["method"], scope["path"])
+            text = "a bug in Kitsune: see the dashboard's log"
+            await refusal(scope, text, status=500)(scope, receive, send_with_headers)
 
     def _refuse(self, scope: Scope) -> Response | None:
         headers, method = Headers(scope=scope), scope["method"]

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import uvicorn
 from starlette.applications import Starlette
 
-from kitsune.dashboard.settings import DashboardSettings
+from kitsune.dashboard.settings import DashboardSettings, is_wildcard
 from kitsune.errors import DashboardRefused
 
 #: Connections at once: streams of many browsers, and a load balancer's.
@@ -62,6 +62,8 @@ def listen(settings: DashboardSettings) -> socket.socket:
 def url_of(settings: DashboardSettings, listener: socket.socket) -> str:
     """Return where browsers find it."""
     host, port = listener.getsockname()[:2]
+    if is_wildcard(host) and settings.allowed_hosts:
+        host = settings.allowed_hosts[0]
     shown = f"[{host}]" if ":" in host else host
     return settings.public_url or f"{'https' if settings.has_tls else 'http'}://{shown}:{port}"
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from temporalio.api.enums.v1 import EventType
@@ -13,6 +13,7 @@ from temporalio.client import Client, WorkflowExecution, WorkflowExecutionDescri
 from temporalio.service import RPCError, RPCStatusCode
 
 from kitsune import names
+from kitsune.models.base import WireModel
 from kitsune.models.results import ServerResult, StepOutcome
 
 _TIMEOUT = timedelta(seconds=5)
@@ -178,7 +179,10 @@ async def _first(client: Client, payloads: Any) -> Any:
     return value
 
 
-def _as(model: Any, value: Any) -> Any:
+ModelT = TypeVar("ModelT", bound=WireModel)
+
+
+def _as(model: type[ModelT], value: Any) -> ModelT | None:
     try:
         return model.model_validate(value)
     except ValidationError:

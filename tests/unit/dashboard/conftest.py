@@ -4,12 +4,18 @@ from contextlib import asynccontextmanager
 
 import httpx
 import pytest
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from kitsune.dashboard.app import create_app
 from kitsune.dashboard.settings import DashboardSettings
 from kitsune.dashboard.users import entry_text
 from support.fake_fleet import FakeFleet, FakeRollout
 from support.logins import HASH
+
+
+async def tell_user(request):
+    return JSONResponse([request.user.display_name, request.user.role.word])
 
 
 @pytest.fixture
@@ -35,6 +41,7 @@ def serve(fleet):
             httpx.AsyncClient(transport=transport, base_url=base) as client,
         ):
             client.app = app
+            app.router.routes.append(Route("/probe", tell_user, methods=["GET", "POST"]))
             yield client
 
     return serving

@@ -20,7 +20,7 @@ async def test_a_stranger_is_led_to_the_login_and_back(serve, local):
         assert 'name="next" value="/rollouts/web-1?tab=plan"' in page.text
         came = await log_in(client, "anna", next="/rollouts/web-1?tab=plan")
         assert (came.status_code, came.headers["location"]) == (303, "/rollouts/web-1?tab=plan")
-        assert (await client.get("/")).status_code == 200
+        assert (await client.get("/probe")).status_code == 200
 
 
 async def test_api_and_streams_tell_a_stranger_so(serve, local):
@@ -39,7 +39,7 @@ async def test_a_wrong_password_or_name_is_one_and_the_same_answer(serve, local,
         assert answer.status_code == 401
         assert "wrong name or password" in answer.text
         assert "set-cookie" not in answer.headers
-        assert (await client.get("/")).status_code == 303
+        assert (await client.get("/probe")).status_code == 303
 
 
 async def test_a_user_who_tries_too_often_has_to_wait_even_with_the_right_one(serve, local):
@@ -73,26 +73,26 @@ async def test_a_login_gives_a_new_session_and_a_logout_ends_it(serve, local):
         second = client.cookies["kitsune"]
         assert first != second
         client.cookies = {"kitsune": first}
-        assert (await client.get("/")).status_code == 303
+        assert (await client.get("/probe")).status_code == 303
         client.cookies = {"kitsune": second}
-        assert (await client.get("/")).status_code == 200
+        assert (await client.get("/probe")).status_code == 200
         assert (await client.post("/logout")).status_code == 303
         client.cookies = {"kitsune": second}
-        assert (await client.get("/")).status_code == 303
+        assert (await client.get("/probe")).status_code == 303
 
 
 async def test_a_logout_by_a_link_does_nothing(serve, local):
     async with serve(**local) as client:
         await log_in(client, "anna")
         assert (await client.get("/logout")).status_code == 405
-        assert (await client.get("/")).status_code == 200
+        assert (await client.get("/probe")).status_code == 200
 
 
 async def test_a_user_who_is_taken_out_of_the_file_is_out(serve, local, users_file):
     async with serve(**local) as client:
         await log_in(client, "anna")
         users_file.write_text(entry_text("otto", role="operator", password_hash=HASH))
-        assert (await client.get("/")).status_code == 303
+        assert (await client.get("/probe")).status_code == 303
 
 
 async def test_a_new_password_ends_the_sessions_of_the_old_one(serve, local, users_file):
@@ -100,7 +100,7 @@ async def test_a_new_password_ends_the_sessions_of_the_old_one(serve, local, use
         await log_in(client, "anna")
         other = HASH[:-2] + ("AA" if not HASH.endswith("AA") else "BB")
         users_file.write_text(entry_text("anna", role="approver", password_hash=other))
-        assert (await client.get("/")).status_code == 303
+        assert (await client.get("/probe")).status_code == 303
 
 
 async def test_a_new_role_holds_at_once(serve, local, users_file):

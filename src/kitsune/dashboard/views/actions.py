@@ -1,14 +1,14 @@
 """What can be done with a rollout now, by whom, and how the command line says the same."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kitsune.dashboard.views.commands import command
 from kitsune.dashboard.views.looks import shown_state
 from kitsune.dashboard.views.picture import Picture
 
-#: Whether this user may give an order.
-May = Callable[[str], bool]
+#: Verb -> the role that an order needs and this user lacks; empty where they may give it.
+May = Callable[[str], str]
 _HELD_SHOWN = 20
 
 
@@ -36,7 +36,7 @@ class Action:
         explain: What it does, in one sentence.
         command: The same on the command line.
         tone: `primary`, `danger` or `plain`.
-        allowed: Whether this user may give it.
+        needs: The role that it needs and this user lacks; empty where they may give it.
     """
 
     verb: str
@@ -45,7 +45,6 @@ class Action:
     command: str
     tone: str = "plain"
     fields: tuple[Field, ...] = ()
-    allowed: bool = True
     needs: str = ""
 
 
@@ -65,24 +64,28 @@ def actions_of(picture: Picture, *, may: May) -> list[Action]:
     return [_for(action, may) for action in found]
 
 
-def held_of(picture: Picture, *, may: May) -> list[Held]:
+def held_of(picture: Picture, *, may: May, only: str = "") -> list[Held]:
     """Return the servers on which a step failed and a person decides, with the three answers."""
-    held = [server for server in picture.servers if shown_state(server) == "held"]
+    held = [
+        server
+        for server in picture.servers
+        if shown_state(server) == "held" and only in ("", server.server_id)
+    ]
     return [
         Held(
             server.server_id,
             server.failed_step or "",
             server.error or "",
-            tuple(_for(action, may) for action in _answers(picture.row.rollout_id, server.server_id)),
+            tuple(
+                _for(action, may) for action in _answers(picture.row.rollout_id, server.server_id)
+            ),
         )
         for server in held[:_HELD_SHOWN]
     ]
 
 
 def _for(action: Action, may: May) -> Action:
-    if may(action.verb):
-        return action
-    return Action(**{**vars(action), "allowed": False})
+    return replace(action, needs=may(action.verb))
 
 
 def _steering(picture: Picture) -> Iterator[Action]:
@@ -153,7 +156,12 @@ def _afterwards(picture: Picture) -> Iterator[Action]:
             command("retry", name),
             tone="plain" if stuck else "primary",
             fields=(
-                Field("fromFailed", "check", "Begin at the step that failed, where it was not undone", "true"),
+                Field(
+                    "fromFailed",
+                    "check",
+                    "Begin at the step that failed, where it was not undone",
+                    "true",
+                ),
             ),
         )
     done = len(picture.servers) - broken

@@ -1,6 +1,7 @@
 """What a program has printed, as text with colours: only colours and weights are obeyed, everything else is shown or dropped."""
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from kitsune.models.printable import safe
@@ -112,23 +113,30 @@ def _next(style: _Style, codes: str) -> _Style:
     return style
 
 
-def _simple(style: _Style, code: int) -> _Style:  # noqa: PLR0911 - one return for each kind of code
-    flags = {1: "bold", 2: "dim", 3: "italic", 4: "underline"}
-    off = {22: ("bold", "dim"), 23: ("italic",), 24: ("underline",), 39: ("fore",), 49: ("back",)}
+def _simple(style: _Style, code: int) -> _Style:
     if code == 0:
         return _Style()
-    if code in flags:
-        return replace(style, **{flags[code]: True})
-    if code in off:
-        plain_style = _Style()
-        return replace(style, **{name: getattr(plain_style, name) for name in off[code]})
-    for base, name, bright in ((30, "fore", ""), (90, "fore", "bright-")):
+    if code in _SET:
+        return _SET[code](style)
+    for base, bright in ((30, ""), (90, "bright-")):
         if base <= code < base + len(_COLOURS):
-            return replace(style, **{name: bright + _COLOURS[code - base]})
-    for base, bright in ((40, ""), (100, "bright-")):
-        if base <= code < base + len(_COLOURS):
-            return replace(style, back=bright + _COLOURS[code - base])
+            return replace(style, fore=bright + _COLOURS[code - base])
+        if base + 10 <= code < base + 10 + len(_COLOURS):
+            return replace(style, back=bright + _COLOURS[code - base - 10])
     return style
+
+
+_SET: Mapping[int, Callable[[_Style], _Style]] = {
+    1: lambda style: replace(style, bold=True),
+    2: lambda style: replace(style, dim=True),
+    3: lambda style: replace(style, italic=True),
+    4: lambda style: replace(style, underline=True),
+    22: lambda style: replace(style, bold=False, dim=False),
+    23: lambda style: replace(style, italic=False),
+    24: lambda style: replace(style, underline=False),
+    39: lambda style: replace(style, fore=""),
+    49: lambda style: replace(style, back=""),
+}
 
 
 def _extended(rest: list[int]) -> tuple[int, str]:
@@ -157,7 +165,5 @@ def _nearest(red: int, green: int, blue: int) -> str:
     top = max(red, green, blue)
     if top < _MIDDLE // 2:
         return "bright-black" if top > _MIDDLE // 4 else "black"
-    index = sum(
-        bit for bit, level in ((1, red), (2, green), (4, blue)) if level * 2 > top
-    )
+    index = sum(bit for bit, level in ((1, red), (2, green), (4, blue)) if level * 2 > top)
     return _COLOURS[index] if top < _MIDDLE * 3 // 2 else f"bright-{_COLOURS[index]}"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from kitsune.dashboard.views.header import Segment, bar_of
-from kitsune.dashboard.views.looks import BROKEN
+from kitsune.dashboard.views.looks import FAILED
 from kitsune.dashboard.views.picture import BatchPicture, Picture
 from kitsune.dashboard.views.times import clock, hour
 from kitsune.models.durations import format_duration
@@ -67,7 +67,7 @@ def _more(count: int, *, done: bool) -> Stop:
 
 def _batch(batch: BatchPicture) -> Stop:
     total = len(batch.servers)
-    broken = sum(batch.counts.get(state, 0) for state in BROKEN)
+    broken = sum(batch.counts.get(state, 0) for state in FAILED)
     waiting = batch.counts.get("pending", 0) + batch.counts.get("notStarted", 0)
     open_ = batch.counts.get("running", 0) + batch.counts.get("held", 0)
     ended = total - waiting - open_ if batch.state != "pending" else 0
@@ -75,8 +75,10 @@ def _batch(batch: BatchPicture) -> Stop:
     text = f"{ended:,} of {total:,}" if batch.state != "pending" else f"{total:,} to come"
     if batch.counts.get("notStarted") == total:
         text, state = f"{total:,} not started", "next"
-    elif broken:
+    if broken:
         text += f", {broken:,} failed"
+    if held := batch.counts.get("held", 0):
+        text += f", {held:,} held"
     return Stop(
         "batch",
         batch_title(batch),

@@ -33,20 +33,21 @@ class Event:
 
 def events_of(picture: Picture) -> list[Event]:
     """Return what is known to have happened, newest first."""
-    found = [*_rollout(picture), *_orders(picture)]
+    found = [*_begin(picture), *_orders(picture), *_servers(picture)]
     found += [event for batch in picture.batches for event in _batch(batch, picture)]
-    found += _servers(picture)
-    found.sort(key=lambda event: event.at, reverse=True)
-    return found[:_SHOWN]
+    found += _end(picture)
+    # What happened at one moment stands in the order in which it must have happened.
+    return sorted(found, key=lambda event: event.at)[::-1][:_SHOWN]
 
 
-def _rollout(picture: Picture) -> Iterator[Event]:
+def _begin(picture: Picture) -> Iterator[Event]:
     if picture.started_at:
         origin = f", {picture.row.origin}" if picture.row.origin else ""
         noun = "server" if picture.total == 1 else "servers"
-        yield Event(
-            picture.started_at, f"started on {picture.total:,} {noun}{origin}", "▸", "busy"
-        )
+        yield Event(picture.started_at, f"started on {picture.total:,} {noun}{origin}", "▸", "busy")
+
+
+def _end(picture: Picture) -> Iterator[Event]:
     if picture.gate:
         yield Event(
             picture.gate.opened_at, f"gate {picture.gate.id} waits for approval", "?", "warn"
@@ -78,7 +79,8 @@ def _batch(batch: BatchPicture, picture: Picture) -> Iterator[Event]:
         yield Event(min(starts), f"{batch_title(batch)} started", "▸", "busy")
     if ends and batch.state == "done":
         broken = sum(batch.counts.get(state, 0) for state in BROKEN)
-        text = f"{batch_title(batch)} done, {len(batch.servers):,} servers"
+        noun = "server" if len(batch.servers) == 1 else "servers"
+        text = f"{batch_title(batch)} done, {len(batch.servers):,} {noun}"
         text += f", {broken:,} not well" if broken else ""
         yield Event(max(ends), text, "✓" if not broken else "✕", "ok" if not broken else "bad")
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from kitsune.dashboard.views.looks import BROKEN, Look, look_of, shown_state
+from kitsune.dashboard.views.looks import FAILED, Look, look_of, shown_state
 from kitsune.dashboard.views.picture import Picture
 from kitsune.models.printable import safe
 from kitsune.models.progress import ServerProgress
@@ -46,7 +46,7 @@ def failures_of(picture: Picture) -> Failures:
     broken = {
         server.server_id: server
         for server in picture.servers
-        if shown_state(server) in BROKEN and server.error
+        if shown_state(server) in FAILED and server.error
     }
     causes = group_by_cause((name, server.error or "") for name, server in broken.items())
     found = [_failure(cause.text, [broken[name] for name in cause.servers]) for cause in causes]

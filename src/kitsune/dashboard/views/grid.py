@@ -10,6 +10,8 @@ from kitsune.dashboard.views.picture import BatchPicture, Picture
 
 #: Beyond so many batches, neighbours share a group: headings would outnumber cells.
 _GROUPS = 60
+#: Up to so many servers cells have room for names, and for a sign that a finger can hit.
+_NAMED, _ROOMY = 60, 800
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,12 @@ def grid_of(picture: Picture) -> list[Group]:
         return [_group([batch]) for batch in batches]
     size = -(-len(batches) // _GROUPS)
     return [_group(batches[start : start + size]) for start in range(0, len(batches), size)]
+
+
+def size_of(picture: Picture) -> str:
+    """Return how large cells are: `large` ones hold the server's name."""
+    count = len(picture.servers)
+    return "large" if count <= _NAMED else "middle" if count <= _ROOMY else "small"
 
 
 def _group(batches: Sequence[BatchPicture]) -> Group:

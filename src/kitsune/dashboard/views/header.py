@@ -86,9 +86,7 @@ def bar_of(counts: Mapping[str, int], *, total: int) -> tuple[Segment, ...]:
 
     Every state gets a part that can be seen, however few servers are in it.
     """
-    begun = [
-        (look_of(state), count) for state, count in in_order(counts) if state not in _EMPTY
-    ]
+    begun = [(look_of(state), count) for state, count in in_order(counts) if state not in _EMPTY]
     # What went well stands first: a bar fills from the left.
     begun.sort(key=lambda part: ("ok", "busy", "warn", "away", "bad", "idle").index(part[0].tone))
     if not begun or total <= 0:

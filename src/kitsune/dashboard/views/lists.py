@@ -16,7 +16,10 @@ _FILTERS: Mapping[str, tuple[str, frozenset[str]]] = {
     "running": ("Running", frozenset()),
     "attention": ("Needs a person", frozenset()),
     "succeeded": ("Succeeded", frozenset({"succeeded"})),
-    "failed": ("Failed or stopped", frozenset({"failed", "stopped", "refused", "terminated", "timedOut", "canceled"})),
+    "failed": (
+        "Failed or stopped",
+        frozenset({"failed", "stopped", "refused", "terminated", "timedOut", "canceled"}),
+    ),
     "aborted": ("Aborted", frozenset({"aborted"})),
     "incomplete": ("Incomplete", frozenset({"incomplete"})),
 }

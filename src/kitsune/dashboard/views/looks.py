@@ -40,15 +40,17 @@ LOOKS: Mapping[str, Look] = {
     "succeeded": Look("s", "succeeded", "✓", "ok"),
     "rolledBack": Look("y", "rolled back", "↩", "warn"),
     "pending": Look("p", "pending", "·", "idle"),
-    "notStarted": Look("n", "not started", "–", "idle"),
+    "notStarted": Look("n", "not started", "\u2013", "idle"),
 }
 #: What a state of a newer Kitsune looks like.
 STRANGE = Look("x", "", "◇", "idle")
 
 #: States in which a server did not do what the plan wanted.
-BROKEN = frozenset({"failed", "rollbackFailed", "held", "unreachable", "unknown", "rollbackPending"})
-#: States in which something goes on.
-AT_WORK = frozenset({"running", "rollingBack"})
+BROKEN = frozenset(
+    {"failed", "rollbackFailed", "held", "unreachable", "unknown", "rollbackPending"}
+)
+#: The same, without those about whom a person has yet to decide.
+FAILED = BROKEN - {"held"}
 
 #: Rollout state -> word, tone. Others are shown by their name.
 _ROLLOUTS: Mapping[str, tuple[str, str, str]] = {
@@ -80,7 +82,7 @@ _WORKERS: Mapping[str, tuple[str, str, str]] = {
     "online": ("online", "ok", "✓"),
     "silent": ("silent", "away", "!"),
     "stopping": ("stopping", "warn", "▾"),
-    "stopped": ("stopped", "idle", "–"),
+    "stopped": ("stopped", "idle", "\u2013"),
     "offline": ("offline", "away", "!"),
 }
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from kitsune.dashboard.views.looks import shown_state
@@ -79,10 +79,14 @@ class Picture:
     cut_short: str = ""
     result: RolloutResult | None = None
 
+    paused: bool = False
+
     @property
-    def paused(self) -> bool:
-        """Whether an operator holds it."""
-        return self.row.paused
+    def pause(self) -> OrderRecord | None:
+        """The order that holds it, or None."""
+        if not self.paused:
+            return None
+        return next((order for order in reversed(self.orders) if order.verb == "pause"), None)
 
 
 def picture_of(
@@ -105,19 +109,15 @@ def picture_of(
     picture = _going(row, progress, plan=plan) if progress and progress.total else _bare(row, plan)
     if isinstance(outcome, Refused):
         problems = [problem.text for problem in outcome.problems] or outcome.message.splitlines()
-        return _with(picture, state="refused", problems=tuple(problems))
+        return replace(picture, state="refused", problems=tuple(problems))
     if isinstance(outcome, CutShort):
-        return _with(picture, state=row.state, cut_short=outcome.message)
+        return replace(picture, state=row.state, cut_short=outcome.message)
     return picture
 
 
 def server_of(picture: Picture, server_id: str) -> ServerProgress | None:
     """Return how one server stands, or None where the rollout has no such server."""
     return next((server for server in picture.servers if server.server_id == server_id), None)
-
-
-def _with(picture: Picture, **changes: object) -> Picture:
-    return Picture(**{**vars(picture), **changes})  # type: ignore[arg-type] # names of its own fields
 
 
 def _bare(row: RolloutRow, plan: Plan | None) -> Picture:
@@ -135,6 +135,7 @@ def _bare(row: RolloutRow, plan: Plan | None) -> Picture:
         limit_text=limit_text(len(servers), plan.rollout_strategy) if plan else "",
         started_at=row.started_at,
         ended_at=row.ended_at,
+        paused=row.paused,
     )
 
 
@@ -161,6 +162,7 @@ def _going(row: RolloutRow, progress: Progress, *, plan: Plan | None) -> Picture
         deadline=progress.deadline if row.open else None,
         rollback_until=progress.rollback_until,
         warnings=tuple(progress.warnings),
+        paused=row.open and progress.paused,
     )
 
 

@@ -16,6 +16,8 @@ HIDDEN = "(secret, not shown)"
 _BATCHES = 12
 _SERVERS = 6
 _LONGEST_TEXT = 200_000
+#: Servers that are named in the text of a plan.
+_NAMED = 20
 
 
 @dataclass(frozen=True)
@@ -102,13 +104,18 @@ def plan_page(preview: Preview) -> PlanPage:
 
 def plan_text(wire: Mapping[str, Any], *, secrets: Sequence[str]) -> str:
     """Return a plan as JSON for people; values at secret paths are not in it."""
-    text = json.dumps(_without(wire, "", tuple(secrets)), indent=2, ensure_ascii=False)
+    shown = _without(wire, "", tuple(secrets))
+    if len(servers := list(shown.get("servers", []))) > _NAMED:
+        shown["servers"] = [*servers[:_NAMED], f"... {len(servers) - _NAMED:,} more"]
+    text = json.dumps(shown, indent=2, ensure_ascii=False)
     if len(text) > _LONGEST_TEXT:
         text = f"{text[:_LONGEST_TEXT]}\n... {len(text) - _LONGEST_TEXT:,} characters more"
     return safe(text, lines=True)
 
 
-def marked_lines(document: Document, problems: Sequence[Located], *, around: int = 3) -> list[MarkedLine]:
+def marked_lines(
+    document: Document, problems: Sequence[Located], *, around: int = 3
+) -> list[MarkedLine]:
     """Return the lines of a plan's text that hold problems, and a few around them.
 
     Lines whose problem must not show what stands there are empty.
@@ -123,12 +130,17 @@ def marked_lines(document: Document, problems: Sequence[Located], *, around: int
                 hidden.add(located.place.line)
     lines = document.source.text.splitlines()
     near = {
-        line for found in at for line in range(found - around, found + around + 1) if 0 < line <= len(lines)
+        line
+        for found in at
+        for line in range(found - around, found + around + 1)
+        if 0 < line <= len(lines)
     } | at.keys()
     return [
         MarkedLine(
             number,
-            "" if number in hidden or number > len(lines) else safe(lines[number - 1], lines=True)[:400],
+            ""
+            if number in hidden or number > len(lines)
+            else safe(lines[number - 1], lines=True)[:400],
             tuple(at.get(number, ())),
         )
         for number in sorted(near)

@@ -23,9 +23,7 @@ def summary_of(preview: Preview) -> str:
     """Return what a plan would do in one sentence."""
     steps, servers = len(preview.steps), preview.servers
     batches = len(preview.batches)
-    how = (
-        "all at once" if batches == 1 else f"in {batches:,} batches ({preview.strategy.lower()})"
-    )
+    how = "all at once" if batches == 1 else f"in {batches:,} batches ({preview.strategy.lower()})"
     return (
         f"Runs {steps} step{'' if steps == 1 else 's'} on {servers:,} server{'' if servers == 1 else 's'}, "
         f"{how}, at most {preview.at_once} at once."
@@ -34,7 +32,12 @@ def summary_of(preview: Preview) -> str:
 
 def rules_of(preview: Preview) -> list[tuple[str, str]]:
     """Return the rules of a plan: name and sentence."""
-    rules = [("Stop", f"{_capital(preview.limit_text)}; then {_ON_STOP.get(preview.on_stop, preview.on_stop)}.")]
+    rules = [
+        (
+            "Stop",
+            f"{_capital(preview.limit_text)}; then {_ON_STOP.get(preview.on_stop, preview.on_stop)}.",
+        )
+    ]
     if any(batch.canary for batch in preview.batches):
         rules.append(("Canary", "One failure there stops the rollout, whatever maxFailures says."))
     if any(batch.gate for batch in preview.batches):
@@ -42,12 +45,19 @@ def rules_of(preview: Preview) -> list[tuple[str, str]]:
         end = f"for {format_duration(timeout)}, then the rollout stops" if timeout else "for ever"
         rules.append(("Gates", f"Each waits for a person, {end}."))
     if preview.deadline is not None:
-        rules.append(("Deadline", f"It stops after {format_duration(preview.deadline)}; pauses do not count."))
+        rules.append(
+            (
+                "Deadline",
+                f"It stops after {format_duration(preview.deadline)}; pauses do not count.",
+            )
+        )
     if preview.progress_deadline is not None:
         long = format_duration(preview.progress_deadline)
         rules.append(("Progress", f"It stops when no server ends for {long}."))
     if preview.on_failure == "ask":
-        rules.append(("Failures", "A server that fails is held until a person says what becomes of it."))
+        rules.append(
+            ("Failures", "A server that fails is held until a person says what becomes of it.")
+        )
     rules.append(("Away", _away(preview)))
     undo = (
         f"This undoes {preview.rollback_of}, newest servers first."

@@ -27,8 +27,8 @@ _SIGNS: Mapping[str, Sign] = {
     "running": Sign("running", "busy", "▸"),
     "undoing": Sign("is being undone", "warn", "↶"),
     "pending": Sign("to come", "idle", "·"),
-    "notRun": Sign("not run", "idle", "–"),
-    "before": Sign("done before", "idle", "–"),
+    "notRun": Sign("not run", "idle", "\u2013"),
+    "before": Sign("done before", "idle", "\u2013"),
 }
 _UNDONE = {
     "rolledBack": "rolled back",
@@ -156,7 +156,9 @@ def _steps(
 ) -> tuple[StepView, ...]:
     outcomes = {outcome.index: outcome for outcome in steps_known(picture, server_id, look)}
     at_work = look.at_work if look else None
-    planned = {index: (step.name, step.type) for index, step in enumerate(plan.steps)} if plan else {}
+    planned = (
+        {index: (step.name, step.type) for index, step in enumerate(plan.steps)} if plan else {}
+    )
     planned |= {index: (outcome.name, outcome.type) for index, outcome in outcomes.items()}
     if at_work:
         planned.setdefault(at_work.index, (at_work.name, at_work.type))
@@ -174,9 +176,7 @@ def _steps(
             word = "before" if index < first else "notRun" if over else "pending"
             # A large result leaves out what a server that succeeded has done.
             word = "succeeded" if succeeded and index >= first else word
-            views.append(
-                StepView(index + 1, name, kind, _SIGNS[word], "", "", open=False)
-            )
+            views.append(StepView(index + 1, name, kind, _SIGNS[word], "", "", open=False))
     return tuple(views)
 
 
@@ -235,7 +235,9 @@ def _streams(outcome: StepOutcome) -> Sequence[Stream]:
 
 def _values(outputs: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
     rest = {key: value for key, value in outputs.items() if key not in STREAMS}
-    return [(safe(key), _value(value)) for key, value in rest.items() if value not in (None, "", [])]
+    return [
+        (safe(key), _value(value)) for key, value in rest.items() if value not in (None, "", [])
+    ]
 
 
 def _value(value: Any) -> str:

@@ -74,13 +74,12 @@ def table_of(picture: Picture, query: Mapping[str, str], *, now: datetime) -> Se
     )
 
 
-def names_of(picture: Picture, *, state: str) -> list[str]:
-    """Return the ids of the servers in a state, or of all: a list to copy."""
-    return [
-        server.server_id
-        for server in picture.servers
-        if not state or shown_state(server) == state
-    ]
+def names_of(picture: Picture, *, state: str = "", as_in_grid: bool = False) -> list[str]:
+    """Return the ids of the servers in a state, or of all: in the plan's order, or in that of the grid's cells."""
+    servers = picture.servers
+    if as_in_grid and picture.batches:
+        servers = tuple(server for batch in picture.batches for server in batch.servers)
+    return [server.server_id for server in servers if not state or shown_state(server) == state]
 
 
 def _row(server: ServerProgress, now: datetime) -> Row:

@@ -15,8 +15,8 @@ WIDTH = 1000
 #: Servers with a bar of their own; of more, those that say most.
 _SERVERS = 200
 _BATCHES = 100
-_TICKS = 5
-_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 43_200, 86_400)
+#: Quarters: a style sheet can place those.
+_TICKS = 4
 
 
 @dataclass(frozen=True)
@@ -112,9 +112,6 @@ def _most_telling(servers: list[ServerProgress], now: datetime) -> list[ServerPr
 
 
 def _ticks(span: float) -> tuple[tuple[int, str], ...]:
-    step = next((step for step in _STEPS if span / step <= _TICKS), _STEPS[-1])
-    count = min(int(span // step), _TICKS * 4)
     return tuple(
-        (round(at * step / span * WIDTH), clock(timedelta(seconds=at * step)))
-        for at in range(count + 1)
+        (WIDTH * at // _TICKS, clock(timedelta(seconds=span * at / _TICKS))) for at in range(_TICKS)
     )

@@ -88,7 +88,9 @@ def _remarks(rows: FleetRows, usual: str) -> list[str]:
         found.append(f"{_some(silent)} reported nothing for 90 seconds.")
     odd = [row.queue for row in rows.servers if row.version and row.version != usual]
     if odd:
-        found.append(f"{_some(odd)} run{'s' if len(odd) == 1 else ''} another version than {usual}.")
+        found.append(
+            f"{_some(odd)} run{'s' if len(odd) == 1 else ''} another version than {usual}."
+        )
     return found
 
 
