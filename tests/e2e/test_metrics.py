@@ -1,11 +1,13 @@
 """Real workers with `--metrics-address`: what Prometheus reads after a rollout that went well and one that did not."""
 
+import json
 import subprocess
 
 import pytest
 
 from kitsune import metrics
 from support.prometheus import figure, read_figures
+from support.receiver import Receiver
 from support.small_fleet import KITSUNE, SmallFleet, script, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.server]
@@ -14,9 +16,15 @@ pytestmark = [pytest.mark.e2e, pytest.mark.server]
 @pytest.fixture(scope="module")
 def fleet(temporal_server, tmp_path_factory):
     folder = tmp_path_factory.mktemp("fleet")
-    fleet = SmallFleet(temporal_server.address, folder, "a", "b", metrics=True)
-    yield fleet
-    fleet.close()
+    with Receiver((404, {}, b"no such hook")) as receiver:
+        path = folder / "webhooks.json"
+        path.write_text(json.dumps({"webhooks": [{"name": "ops", "url": receiver.address}]}))
+        wanted = {"KITSUNE_WEBHOOKS": str(path)}
+        fleet = SmallFleet(
+            temporal_server.address, folder, "a", "b", metrics=True, environment=wanted
+        )
+        yield fleet
+        fleet.close()
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +68,15 @@ def test_the_orchestration_worker_counts_rollouts_and_servers(fleet):
     assert figure(figures, metrics.SERVERS_ENDED, status="succeeded") == 3
     assert figure(figures, metrics.SERVERS_ENDED, status="failed") == 1
     assert figure(figures, metrics.SERVERS_UNDONE, outcome="rolledBack") == 1
+
+
+@pytest.mark.usefixtures("rollouts")
+def test_messages_that_nobody_takes_are_counted(fleet):
+    def given_up():
+        figures = read_figures(fleet.metrics["orchestrator"])
+        return figure(figures, metrics.WEBHOOKS, webhook="ops", outcome="givenUp") == 4
+
+    until(given_up)  # a start and an end of each rollout
 
 
 @pytest.mark.usefixtures("rollouts")
