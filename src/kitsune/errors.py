@@ -7,6 +7,7 @@ KitsuneError
 ├── HandlerUnusable        a step handler is installed, but cannot be used
 ├── StepFailed             a step handler says: this failed
 ├── NothingLeft           of an interrupted execution nothing is left to resume
+├── ProcessRemains         what an earlier step started was killed, and is still there
 ├── JournalUnavailable     the agent cannot record what it does, so it does nothing
 ├── StateFolderTaken       another local worker holds this state folder
 ├── StateFolderUnusable    the folder cannot hold a local worker's state
@@ -79,6 +80,10 @@ class StepFailed(KitsuneError):
 
 class NothingLeft(KitsuneError):
     """Of an interrupted execution nothing is left to resume: how far it came is not known."""
+
+
+class ProcessRemains(KitsuneError):
+    """What an earlier step started was killed and is still there: nothing new may begin beside it."""
 
 
 class JournalUnavailable(KitsuneError):

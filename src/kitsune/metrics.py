@@ -102,9 +102,9 @@ PREFLIGHT_REFUSALS: Final = Metric(
     "kitsune_preflight_refusals",
     "counter",
     "Preflights that this server answered with a refusal, by reason: a handler that is missing or broken, params "
-    "that its handler does not take, or a journal that cannot be written.",
+    "that its handler does not take, a journal that cannot be written, or processes of an earlier step that do not end.",
     _LOCAL,
-    {"reason": ("handler", "params", "journal")},
+    {"reason": ("handler", "params", "journal", "survivors")},
 )
 STATE_WRITABLE: Final = Metric(
     "kitsune_state_writable",

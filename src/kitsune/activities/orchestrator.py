@@ -18,6 +18,7 @@ from kitsune.handlers.registry import HandlerRegistry
 from kitsune.handlers.validation import check_arguments
 from kitsune.models.durations import format_duration
 from kitsune.models.notices import WebhookInterest
+from kitsune.models.plan import Plan
 from kitsune.models.requests import (
     AwayServer,
     HolderReport,
@@ -72,6 +73,7 @@ class OrchestratorActivities:
             warnings=list(checked.warnings),
             unknown_types=list(checked.unknown_types),
             webhooks=self._webhooks,
+            quick_types=self._quick_types(checked.plan),
         )
 
     @activity.defn(name=names.WATCH_SERVERS)
@@ -126,6 +128,11 @@ class OrchestratorActivities:
                 raise
             return False
         return True
+
+    def _quick_types(self, plan: Plan | None) -> list[str]:
+        types = {step.type for step in plan.steps} if plan else set()
+        known = sorted(types & set(self._registry.types))
+        return [each for each in known if self._registry.require(each).quick]
 
     async def _holder(self, server_id: str) -> str | None:
         handle = self._client.get_workflow_handle(names.server_execution_id(server_id))

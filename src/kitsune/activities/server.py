@@ -18,11 +18,11 @@ from temporalio.service import RPCError, RPCStatusCode
 from kitsune import names
 from kitsune.activities.plans import PlanReader
 from kitsune.activities.step_tally import StepTally
-from kitsune.activities.telling import failure, heartbeats, refuse, step_log, unrecorded
+from kitsune.activities.telling import failure, heartbeats, not_begun, refuse, step_log
 from kitsune.agent.journal import Entry, Journal, Operation
 from kitsune.agent.operations import OperationRunner, Verdict, Work
 from kitsune.agent.undo import UndoRecord, UndoStore
-from kitsune.errors import HandlerUnusable, JournalUnavailable, StepFailed
+from kitsune.errors import HandlerUnusable, JournalUnavailable, ProcessRemains, StepFailed
 from kitsune.handlers.base import RecordedProcess, StepContext, StepHandler, shown_params
 from kitsune.handlers.registry import HandlerRegistry
 from kitsune.handlers.validation import check_params
@@ -166,7 +166,7 @@ class ServerActivities:
                 undone="cannotBeUndone", detail=f"{request.step.type} has no rollback"
             )
         operation = _operation(request, phase="rollback")
-        if await self._was_rolled_back(operation):
+        if await self._was_rolled_back(request, operation):
             return UndoOutcome(undone="rolledBack")
         told = _Told()
 
@@ -224,8 +224,9 @@ class ServerActivities:
                 problems += found
         try:
             await self._agent.journal.check()
-        except JournalUnavailable as error:
-            refusals.add("journal")
+            await self._agent.runner.refuse_beside_survivors()
+        except (JournalUnavailable, ProcessRemains) as error:
+            refusals.add("journal" if isinstance(error, JournalUnavailable) else "survivors")
             problems.append(Problem(message=str(error)))
         for reason in sorted(refusals):
             self._agent.tally.refused(reason)
@@ -274,17 +275,19 @@ class ServerActivities:
             refuse(request, str(error))
 
     async def _what_was_done(self, request: StepRequest) -> Entry | None:
+        return await self._settle(request, _operation(request, phase="execute"))
+
+    async def _settle(self, request: StepRequest, operation: Operation) -> Entry | None:
         try:
             async with heartbeats({}):
-                return await self._agent.runner.settle(_operation(request, phase="execute"))
-        except JournalUnavailable as error:
+                return await self._agent.runner.settle(operation)
+        except (JournalUnavailable, ProcessRemains) as error:
             refuse(request, str(error))
 
-    async def _was_rolled_back(self, operation: Operation) -> bool:
+    async def _was_rolled_back(self, request: StepRequest, operation: Operation) -> bool:
         """Return whether a rollback that an operator wants again has succeeded before; end what is left of it."""
         for generation in range(operation.generation):
-            async with heartbeats({}):
-                entry = await self._agent.runner.settle(replace(operation, generation=generation))
+            entry = await self._settle(request, replace(operation, generation=generation))
             if entry and entry.state == "finished" and entry.outcome and entry.outcome.success:
                 return True
         return False
@@ -323,8 +326,8 @@ class ServerActivities:
             # Its cleaning up may take longer than a heartbeat may stay away.
             async with heartbeats(told.progress):
                 return await self._until_told(operation, work)
-        except JournalUnavailable as error:
-            raise failure(unrecorded(operation, work, error), final=True) from error
+        except (JournalUnavailable, ProcessRemains) as error:
+            raise failure(not_begun(operation, work, error), final=True) from error
         finally:
             self._tidy(self._spool(operation))
 
@@ -353,6 +356,7 @@ class ServerActivities:
 
 
 def _operation(request: StepRequest, *, phase: str) -> Operation:
+    handed_out_for = activity.info().schedule_to_close_timeout
     return Operation(
         rollout_id=request.rollout_id,
         run_id=request.run_id,
@@ -362,6 +366,7 @@ def _operation(request: StepRequest, *, phase: str) -> Operation:
         phase=phase,
         generation=request.rollback_generation if phase == "rollback" else request.generation,
         step_type=request.step.type,
+        deliverable_until=datetime.now(UTC) + handed_out_for if handed_out_for else None,
     )
 
 

@@ -1,6 +1,5 @@
-"""What a dead agent's execution left running: ending it, and saying what is not known."""
+"""Ends what a dead agent's execution left running."""
 
-from collections.abc import Sequence
 from datetime import timedelta
 
 from kitsune.agent.journal import Entry
@@ -21,9 +20,3 @@ async def end_leftovers(entry: Entry) -> list[int]:
     ):
         root = None
     return await end_tree(entry.id, root, grace=_GRACE)
-
-
-def outcome_unknown(cause: str, left: Sequence[int]) -> str:
-    """Return the error of an execution of which nobody knows how far it came."""
-    error = f"interrupted: {cause} while the step ran, and how far it came is not known"
-    return error + (f"; still running: process {', '.join(map(str, left))}" if left else "")

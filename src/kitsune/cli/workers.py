@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -154,6 +155,7 @@ def local_worker(
     SERVER_ID=web-1 kitsune local-worker
     kitsune local-worker --server-id web-1 --address temporal.example:7233
     """  # noqa: D301 - click wants the character, not the letters
+    from kitsune.activities.open_rollouts import find_open_rollouts
     from kitsune.activities.orphans import end_orphans
     from kitsune.activities.server import Agent
     from kitsune.agent.retention import keep_tidy
@@ -204,7 +206,8 @@ def local_worker(
             await agent.runner.end_leftovers(
                 surviving={handler.type for handler in registry if handler.survives}
             )
-            beside = [keep_tidy(state, retention), end_orphans(client, agent)]
+            find_open = partial(find_open_rollouts, client)
+            beside = [keep_tidy(state, retention, find_open), end_orphans(client, agent)]
             beside += [keep_figures(agent, measures)] if metrics_address else []
             async with _beside(*beside):
                 other = await serve_alone(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from kitsune.agent.accounts import find_group_id, find_user_id
-from kitsune.agent.disk import refused, write_all
+from kitsune.agent.disk import refused, sync_folder, write_all
 from kitsune.agent.files import (
     has_content,
     open_folder,
@@ -105,7 +105,9 @@ class _Writing:
             if done and self._undo.record is None:
                 return None
             record = self._keep(old, missing)
-            if not done:
+            if done:
+                sync_folder(folder)  # the run before this one may have died just before it did
+            else:
                 self._write(folder, old)
             return record
 

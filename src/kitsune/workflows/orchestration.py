@@ -1,7 +1,7 @@
 """One rollout: validate, ask, run batch after batch, stop where the rule says so, undo, report."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -26,11 +26,11 @@ from kitsune.models.results import (
     json_of,
 )
 from kitsune.models.shards import ShardReport
-from kitsune.rollout.batches import Batch
 from kitsune.rollout.bounds import fit_rollout_result
 from kitsune.rollout.limits import is_sharded, travels_by_reference
 from kitsune.rollout.steps import bytes_of_steps
 from kitsune.rollout.verdict import sentence_of, summarize
+from kitsune.workflows.clock import wait_after
 from kitsune.workflows.deadlines import Deadlines
 from kitsune.workflows.notices import Notices
 from kitsune.workflows.orders import Orders
@@ -118,10 +118,12 @@ class OrchestrationWorkflow:
             raise _refusal(problems)
         for batch in state.ledger.batches:
             await runner.run_batch(batch)
-            await self._wait_after(batch)
+            if not runner.goes_on_after(batch):
+                await wait_after(state, batch, tell=self._tell)
             await self._deadlines.pass_gate(batch)
         await runner.run_rest()
         await runner.undo()
+        runner.close()
         return await self._finish()
 
     async def _accept(self, arguments: Sequence[Any]) -> RolloutState:
@@ -146,6 +148,7 @@ class OrchestrationWorkflow:
             run_id=info.first_execution_run_id,
             started_at=workflow.now(),
             warnings=list(report.warnings),
+            quick_types=report.quick_types,
             reference=PlanReference(workflow_id=info.workflow_id, run_id=info.run_id)
             if by_reference
             else None,
@@ -182,20 +185,6 @@ class OrchestrationWorkflow:
             state.phase = Phase.STOPPING
             self._obey_stop()
         self._tell()
-
-    async def _wait_after(self, batch: Batch) -> None:
-        state = self._accepted()
-        if state.stopped or not batch.wait_after:
-            return
-        state.phase = Phase.SOAKING if batch.canary else Phase.WAITING
-        state.wait_until = workflow.now() + timedelta(seconds=batch.wait_after)
-        self._tell()
-        await _wait_for(
-            lambda: state.stopped,
-            timeout=timedelta(seconds=batch.wait_after),
-            summary=state.phase.value,
-        )
-        state.wait_until = None
 
     async def _finish(self) -> RolloutResult:
         state = self._accepted()
@@ -256,10 +245,3 @@ def _refusal(problems: Sequence[Problem]) -> ApplicationError:
         type=names.FAILURE_INVALID_PLAN,
         non_retryable=True,
     )
-
-
-async def _wait_for(condition: Callable[[], bool], *, timeout: timedelta, summary: str) -> None:
-    try:
-        await workflow.wait_condition(condition, timeout=timeout, timeout_summary=summary)
-    except TimeoutError:
-        return

@@ -18,6 +18,7 @@ from kitsune.agent.processes import alive_members
 from kitsune.errors import JournalUnavailable, StepFailed
 from kitsune.handlers.base import StepContext
 from kitsune.handlers.script import ScriptHandler, ScriptParams
+from support.open_files import open_files
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
 #: Far longer than anything here may take: reached only when it hangs.
@@ -417,11 +418,11 @@ async def test_a_file_that_is_no_program_is_said_plainly(run, tmp_path, content,
 
 async def test_nothing_stays_open_after_many_scripts(run):
     await run(command="true")
-    before = len(names_in("/proc/self/fd"))
+    before = open_files()
     for _ in range(5):
         await run(inline="cat", stdin="x")
         await failure_of(run(command="nope"))
-    assert len(names_in("/proc/self/fd")) == before
+    assert open_files() - before == {}
 
 
 async def roll_back(ctx, **written):
