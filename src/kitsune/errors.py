@@ -11,6 +11,7 @@ KitsuneError
 ├── JournalUnavailable     the agent cannot record what it does, so it does nothing
 ├── StateFolderTaken       another local worker holds this state folder
 ├── StateFolderUnusable    the folder cannot hold a local worker's state
+├── BadSetting             an option, a variable or a file of settings says what cannot be
 ├── BadRequest             an order, a form or a request of the API makes no sense
 ├── BadQuery               Temporal does not understand a list filter
 ├── ServerUnavailable      Temporal cannot be reached
@@ -95,6 +96,10 @@ class StateFolderTaken(KitsuneError):
 
 class StateFolderUnusable(KitsuneError):
     """A folder cannot hold the state of a local worker: not writable, or somebody else's."""
+
+
+class BadSetting(KitsuneError):
+    """An option, a variable or a file of settings says what cannot be; nothing was started."""
 
 
 class BadRequest(KitsuneError):

@@ -166,6 +166,11 @@ class Journal:
         """Return the operations of which an execution has begun and not ended, as far as is recorded."""
         return await self._run(lambda db: _list(db, "where state = 'started'"))
 
+    async def count_rows(self) -> dict[str, int]:
+        """Return how many operations there are in each state that has any."""
+        count = "select state, count(*) from operations group by state"
+        return await self._run(lambda db: dict(map(tuple, db.execute(count))))
+
     async def look(self, operation_id: str) -> tuple[Entry | None, list[Entry]]:
         """Return the row of an operation, and all that have begun and not ended."""
         return await self._run(

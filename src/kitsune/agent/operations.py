@@ -11,10 +11,11 @@ from typing import Any
 from kitsune.agent.deadline import TimedOut, within
 from kitsune.agent.failpoints import failpoint
 from kitsune.agent.journal import Entry, Journal, Operation
+from kitsune.agent.leftovers import end_leftovers
 from kitsune.agent.outcomes import named, outcome_of, unknown
 from kitsune.agent.proc import boot_id, process_start_time, seconds_since
-from kitsune.agent.processes import end_tree
-from kitsune.agent.survivors import Survivors, remaining, remaining_of, told
+from kitsune.agent.survivors import Survivors, remaining, remaining_of, told, with_remains
+from kitsune.agent.tally import Tally, Uncounted
 from kitsune.agent.work import Resume, Work
 from kitsune.errors import JournalUnavailable, NothingLeft, ProcessRemains, StepFailed
 from kitsune.models.durations import format_duration
@@ -23,8 +24,6 @@ from kitsune.models.results import StepOutcome
 #: How often an idempotent handler may run again because its agent died, whatever `maximumAttempts` says:
 #: a step that kills its agent must not do so for ever.
 _RERUNS_AFTER_INTERRUPTION = 5
-#: How long leftovers of a dead agent get between TERM and KILL.
-_LEFTOVER_GRACE = timedelta(seconds=5)
 #: What a resumed execution may take at least: it may have ended long ago, and only be reported.
 _LAST_LOOK = timedelta(seconds=5)
 
@@ -54,8 +53,9 @@ class _Run:
 class OperationRunner:
     """Runs operations against a journal; deliveries of one operation meet in one task."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, tally: Tally | None = None) -> None:
         self._journal = journal
+        self._tally = tally or Uncounted()
         self._running: dict[str, _Run] = {}
         self._unrecorded: dict[str, Verdict] = {}
         self._survivors = Survivors(journal)
@@ -75,6 +75,8 @@ class OperationRunner:
             run = self._running[operation.id] = _Run(operation)
             run.task = asyncio.create_task(self._deliver(operation, work, run))
             run.task.add_done_callback(lambda _done: self._running.pop(operation.id, None))
+        else:
+            self._tally.delivered("attached")
         run.waiting += 1
         try:
             return await _result(run)
@@ -129,7 +131,7 @@ class OperationRunner:
         entry = await self._journal.find(operation.id)
         ended = operation.id in self._unrecorded
         if entry is not None and entry.state == "started" and not ended:
-            left = remaining_of(remaining(await _end_leftovers(entry)))
+            left = remaining_of(remaining(await end_leftovers(entry)))
             if left:
                 raise ProcessRemains(f"step {entry.step!r} has not ended: {told(left)}")
         return entry
@@ -147,7 +149,7 @@ class OperationRunner:
         """
         entries = await self._journal.list_started()
         entries = [entry for entry in entries if entry.step_type not in surviving]
-        await asyncio.gather(*(_end_leftovers(entry) for entry in entries))
+        await asyncio.gather(*(end_leftovers(entry) for entry in entries))
         return len(entries)
 
     async def list_unattended(self) -> list[Entry]:
@@ -164,7 +166,7 @@ class OperationRunner:
         if run := self._running.get(entry.id):
             await self.cancel(run.operation)
             return
-        left = await _end_leftovers(entry)
+        left = await end_leftovers(entry)
         now = await self._journal.find(entry.id)
         if now is None or now.state != "started" or entry.id in self._running:
             return
@@ -182,6 +184,8 @@ class OperationRunner:
             outputs=remaining(left),
         )
         await self._journal.end(entry.id, outcome, final=True)
+        self._tally.interrupted()
+        self._tally.ended(entry.phase, outcome)
         self._survivors.note(entry.rollout_id, outcome)
 
     async def _deliver(self, operation: Operation, work: Work, run: _Run) -> Verdict:
@@ -197,12 +201,14 @@ class OperationRunner:
                 outcome = outcome_of(operation, entry, error=error, status="failed")
                 return Verdict(outcome, final=True)
             if entry.state == "finished" and entry.outcome is not None:
+                self._tally.delivered("answered")
                 delivered = entry.outcome.model_copy(update={"deliveries": entry.deliveries + 1})
                 return Verdict(delivered, final=True)
             if entry.state == "started" and work.resume is not None:
+                self._tally.delivered("resumed")
                 return await self._execute(operation, work, entry, run, resume=work.resume)
             if entry.state == "started":
-                left = await _end_leftovers(entry)
+                left = await end_leftovers(entry)
                 rebooted = entry.boot_id not in (None, boot_id())
                 cause = "the host restarted" if rebooted else "the local worker died"
                 verdict = await self._interrupted(operation, work, entry, cause=cause, left=left)
@@ -212,6 +218,7 @@ class OperationRunner:
         failpoint("journal.before_begin")
         entry = await self._journal.begin(operation, boot_id=boot_id())
         failpoint("journal.after_begin")
+        self._tally.delivered("begun")
         return await self._execute(operation, work, entry, run)
 
     async def _look(self, operation: Operation) -> Entry | None:
@@ -242,6 +249,8 @@ class OperationRunner:
             logger.error("%s %s, but %s", operation.step_name, verdict.outcome.status, error)  # noqa: TRY400 - one clear line
             verdict = Verdict(verdict.outcome, final=True)
             self._unrecorded[operation.id] = verdict
+        if verdict.final:
+            self._tally.ended(operation.phase, verdict.outcome)
         return verdict
 
     async def _interrupted(
@@ -254,6 +263,7 @@ class OperationRunner:
         left: Sequence[int] = (),
         outputs: Mapping[str, Any] | None = None,
     ) -> Verdict:
+        self._tally.interrupted()
         again = not left and (
             entry.executions < work.executions
             or (work.idempotent and entry.interruptions < _RERUNS_AFTER_INTERRUPTION)
@@ -280,7 +290,7 @@ class OperationRunner:
         entry = await self._journal.find(operation.id)
         if entry is None:
             raise JournalUnavailable("the journal has lost the row of a step that ran")
-        left = await _end_leftovers(entry)
+        left = await end_leftovers(entry)
         cause = "the local worker died" if resumed else "what watches over it was killed"
         if entry.boot_id not in (None, boot_id()):
             cause = "the host restarted"
@@ -291,7 +301,7 @@ class OperationRunner:
         if not remaining_of(outputs):
             with contextlib.suppress(JournalUnavailable):
                 if entry := await self._journal.find(operation.id):
-                    return outputs | remaining(await _end_leftovers(entry))
+                    return outputs | remaining(await end_leftovers(entry))
         return outputs
 
     async def _execute(
@@ -340,19 +350,10 @@ class OperationRunner:
         except Exception as bug:  # noqa: BLE001 - a handler's bug is this step's failure, nobody else's
             outputs = await self._end_rest(operation, {})
             error, status = f"the handler broke: {named(bug)}", "failed"
-        error, status, permanent = _with_remains(outputs, error, status, permanent=permanent)
+        error, status, permanent = with_remains(outputs, error, status, permanent=permanent)
         final = error is None or permanent or entry.executions >= work.executions
         outcome = outcome_of(operation, entry, error=error, status=status, outputs=outputs)
         return await self._end(operation, Verdict(outcome, final=final))
-
-
-def _with_remains(
-    outputs: Mapping[str, Any], error: str | None, status: str, *, permanent: bool
-) -> tuple[str | None, str, bool]:
-    """Say what could not be ended: then nothing was cancelled, and nothing may run again beside it."""
-    if not (remains := remaining_of(outputs)):
-        return error, status, permanent
-    return f"{error}; {told(remains)}", "interrupted" if status == "cancelled" else status, True
 
 
 def _time_left(work: Work, entry: Entry, resume: Resume | None) -> timedelta:
@@ -366,15 +367,3 @@ async def _result(run: _Run) -> Verdict:
     if run.task is None:  # pragma: no cover - `run` sets it before anybody else can ask
         raise RuntimeError("this run was never started")
     return await asyncio.shield(run.task)
-
-
-async def _end_leftovers(entry: Entry) -> list[int]:
-    """End what a dead agent's execution left running; return what could not be ended."""
-    if entry.boot_id != boot_id():
-        return []
-    root = entry.pid
-    if root is not None and (
-        entry.pid_start is None or process_start_time(root) != entry.pid_start
-    ):
-        root = None
-    return await end_tree(entry.id, root, grace=_LEFTOVER_GRACE)

@@ -17,6 +17,7 @@ from kitsune.cli.exits import MEANINGS, Exit
 from kitsune.errors import (
     BadQuery,
     BadRequest,
+    BadSetting,
     Conflict,
     DashboardRefused,
     EmbeddedServerError,
@@ -99,6 +100,7 @@ _EXIT_OF_ERROR: Mapping[type[KitsuneError], Exit] = {
     StateFolderTaken: Exit.CONFLICT,
     StateFolderUnusable: Exit.USAGE,
     JournalUnavailable: Exit.USAGE,
+    BadSetting: Exit.USAGE,
     BadQuery: Exit.USAGE,
     BadRequest: Exit.USAGE,
     DashboardRefused: Exit.USAGE,
