@@ -45,8 +45,12 @@ demo: $(STAMP) ## See a rollout succeed, then one fail and be undone, on this ma
 
 .PHONY: test
 test: $(STAMP) ## Run every test that needs nothing but this machine; PYTEST_ARGS go to pytest.
+	@$(PY) -m pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
+
+.PHONY: coverage
+coverage: $(STAMP) ## The same, and which lines and branches no test ran; takes a third longer.
 	@$(PY) -m coverage erase
-	@$(PY) -m pytest -n $(JOBS) --cov --cov-report=term $(PYTEST_ARGS)
+	@$(PY) -m pytest -n $(JOBS) --dist worksteal --cov --cov-report=term $(PYTEST_ARGS)
 
 .PHONY: test-long
 test-long: $(STAMP) ## Throw random faults at real processes for minutes; PYTEST_ARGS='--seed 7' repeats.
@@ -84,8 +88,8 @@ bench-large: $(STAMP) ## Run two steps on a fleet of 500 on this machine; BENCH_
 
 .PHONY: lock
 lock: $(STAMP) ## Pin dependencies anew in requirements/*.txt; UPGRADE=1 takes the newest.
-	$(UV_COMPILE) --extra dashboard --extra embedded pyproject.toml requirements/dev.in -o requirements/dev.txt
-	$(UV_COMPILE) --constraint requirements/dev.txt pyproject.toml -o requirements/run.txt
+	$(UV_COMPILE) --extra dashboard --extra embedded --extra otel --extra webhooks pyproject.toml requirements/dev.in -o requirements/dev.txt
+	$(UV_COMPILE) --constraint requirements/dev.txt --extra otel --extra webhooks pyproject.toml -o requirements/run.txt
 	$(UV_COMPILE) --constraint requirements/dev.txt requirements/build.in -o requirements/build.txt
 
 .PHONY: clean

@@ -14,7 +14,8 @@ from typing import Any
 import click
 from pydantic import BaseModel
 
-from kitsune import names
+from kitsune import metrics, names
+from kitsune.cli.event_schema import COMMON, EVENTS
 from kitsune.cli.exits import MEANINGS
 from kitsune.cli.main import COMMANDS, kitsune
 from kitsune.dashboard.settings import DashboardSettings
@@ -31,10 +32,19 @@ REVERSIBLE = {
     "partial": "restores a part",
     "none": "nothing can be undone",
 }
+CHECKABLE = {
+    "full": "says what it would change",
+    "partial": "says a part of what it would change",
+    "none": "unknown",
+}
 
 HANDLERS_INTRO = """\
 What `steps[].type` may say without any plugin, and what goes into `steps[].params`.
 Every step also takes `required`, `continueOnFailure`, `timeout` and `retryPolicy`: see [writing plans](../guides/writing-plans.md)."""
+EVENTS_INTRO = """\
+`kitsune run`, `watch`, `abort`, `retry` and `rollback` with `-o jsonl` write one JSON object in a line for each event, in order.
+Keys are added as time goes on; ignore those that you do not know.
+What happened before the watch began is told at its first look, with the times at which it happened."""
 SETTINGS_INTRO = """\
 Kitsune has no configuration file of its own.
 Flags win over environment variables, and those over Temporal's profiles."""
@@ -53,6 +63,11 @@ ENVIRONMENT = {
     "Default: `30d`. `--undo-retention` wins.",
     "ENV_OUTPUT_LIMIT": "Room for the output of all scripts together, such as `512MiB`; the oldest goes first. Default: `1GiB`.",
     "ENV_REBOOT_COMMAND": "What restarts this host, as words for a shell. Default: `systemctl reboot`.",
+    "ENV_WEBHOOKS": "The file that says [who is told what](../guides/webhooks.md), for orchestration workers. Default: nobody. "
+    "`--webhooks` wins.",
+    "ENV_TRACEPARENT": "The trace that a command runs in, as W3C Trace Context writes it: [rollouts that it starts belong to it](../operations.md#traces).",
+    "ENV_METRICS_ADDRESS": "Where a worker serves [its figures](metrics.md) to Prometheus, as in `127.0.0.1:9464`. Default: nowhere. "
+    "`--metrics-address` wins.",
     "ENV_DASHBOARD_PREFIX": "Beginning of a variable for each [setting of the dashboard](#dashboard), as in `KITSUNE_DASHBOARD_HOST`.",
     "ENV_FAILPOINTS": "For tests of Kitsune itself: where a local worker kills itself or waits, as in `shim.ready=kill`. Default: nowhere.",
 }
@@ -91,6 +106,18 @@ def cli_page() -> str:
     return _page(parts)
 
 
+def events_page() -> str:
+    """Return the page of the events of `-o jsonl`."""
+    parts = ["# Events", MADE_BY, EVENTS_INTRO, _table(("key", "meaning"), _code(COMMON))]
+    for name, (meaning, keys) in EVENTS.items():
+        parts += [f"## {name}", meaning, _table(("key", "meaning"), _code(keys))]
+    return _page(parts)
+
+
+def _code(keys: Mapping[str, str]) -> Iterable[tuple[str, ...]]:
+    return [(f"`{key}`", meaning) for key, meaning in keys.items()]
+
+
 def handlers_page() -> str:
     """Return the page of step types that come with Kitsune."""
     parts = [
@@ -116,7 +143,10 @@ def _handler(handler: StepHandler[Any]) -> Iterable[str]:
     once = "never runs again by itself after an unknown outcome (1 execution by default)"
     depends = type(handler).reversible_with is not StepHandler.reversible_with
     undo = "depends on the params" if depends else REVERSIBLE[handler.reversible]
-    yield f"- It {again if handler.idempotent else once}.\n- Rollback: {undo}."
+    yield (
+        f"- It {again if handler.idempotent else once}.\n- Rollback: {undo}.\n"
+        f"- `kitsune diff`: {CHECKABLE[handler.checkable]}."
+    )
     yield _table(("param", "type", "default", "meaning"), _params(handler.params_model))
 
 
@@ -215,6 +245,37 @@ def _constants(module: ModuleType) -> Iterable[tuple[str, str, str]]:
             yield f"`{name}`", f"{value:,}", why
 
 
+METRICS_INTRO = """\
+Workers serve these to Prometheus where they are started with `--metrics-address` (or `KITSUNE_METRICS_ADDRESS`), under `/metrics`.
+Beside them stand the figures of [Temporal's SDK](https://docs.temporal.io/references/sdk-metrics), as `temporal_*`.
+How to use them: [operations](../operations.md#figures-for-prometheus).
+
+No label names a server, a rollout or a step: Prometheus's own `instance` says which server a local worker is on.
+What a rollout counts also carries the SDK's `namespace`, `task_queue` and `workflow_type`, which are the same on every series."""
+
+
+def metrics_page() -> str:
+    """Return the page of figures for Prometheus."""
+    parts = ["# Metrics", MADE_BY, METRICS_INTRO]
+    for where in dict.fromkeys(metric.where for metric in metrics.METRICS):
+        rows = (_metric(metric) for metric in metrics.METRICS if metric.where == where)
+        parts += [
+            f"## {where.capitalize()}",
+            _table(("metric", "kind", "labels", "meaning"), rows),
+        ]
+    return _page(parts)
+
+
+def _metric(metric: metrics.Metric) -> tuple[str, str, str, str]:
+    labels = [
+        f"`{label}`" + (f": {', '.join(f'`{value}`' for value in values)}" if values else "")
+        for label, values in metric.labels.items()
+    ]
+    buckets = f" Buckets: {', '.join(f'{bound:g}' for bound in metric.buckets)}."
+    text = metric.text + (buckets if metric.buckets else "")
+    return f"`{metric.name}`", metric.kind, "; ".join(labels), text
+
+
 def schema_page() -> str:
     """Return the JSON Schema of plans, as `kitsune schema` prints it without plugins."""
     from kitsune.planfile.schema import plan_schema  # noqa: PLC0415 - named where it is used
@@ -231,7 +292,9 @@ def openapi_page() -> str:
 
 PAGES: Mapping[str, Callable[[], str]] = {
     "cli.md": cli_page,
+    "events.md": events_page,
     "handlers.md": handlers_page,
+    "metrics.md": metrics_page,
     "settings.md": settings_page,
     "plan-schema.json": schema_page,
     "openapi.json": openapi_page,

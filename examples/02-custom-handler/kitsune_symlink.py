@@ -9,7 +9,15 @@ from pydantic import AfterValidator, Field
 
 from kitsune.agent.undo import UndoRecord
 from kitsune.errors import StepFailed
-from kitsune.handlers.base import Reversible, StepContext, StepHandler, StepParams
+from kitsune.handlers.base import (
+    Checkable,
+    CheckContext,
+    Reversible,
+    StepContext,
+    StepHandler,
+    StepParams,
+)
+from kitsune.models.checks import CheckResult
 
 
 def _check_path(path: str) -> str:
@@ -43,6 +51,19 @@ class SymlinkHandler(StepHandler[SymlinkParams]):
     idempotent: ClassVar[bool] = True
     quick: ClassVar[bool] = True
     reversible: ClassVar[Reversible] = "full"
+    checkable: ClassVar[Checkable] = "full"
+
+    async def check(self, params: SymlinkParams, ctx: CheckContext) -> CheckResult:
+        """Say where the link would lead; `kitsune diff` asks this.
+
+        Raises:
+            StepFailed: Something else than a link is there.
+        """
+        del ctx
+        now = _target_of(Path(params.path))
+        if now == params.target:
+            return CheckResult.identical()
+        return CheckResult.differs(f"{params.path} leads to {now or 'nothing'} → {params.target}")
 
     async def execute(self, params: SymlinkParams, ctx: StepContext) -> Mapping[str, Any]:
         """Point the link; the outputs say where it led before.

@@ -50,6 +50,14 @@ async def test_a_step_that_runs_again_remembers_what_its_first_run_found(bench, 
     assert str(link.readlink()) == "v1"
 
 
+async def test_a_check_says_what_would_change_and_touches_nothing(bench, link):
+    link.symlink_to("v1")
+    found = await bench.check({"path": str(link), "target": "v2"})
+    assert found.changes == [f"{link} leads to v1 → v2"]
+    assert str(link.readlink()) == "v1"
+    assert (await bench.check({"path": str(link), "target": "v1"})).status == "identical"
+
+
 async def test_what_is_no_link_is_left_alone(bench, link):
     link.mkdir()
     with pytest.raises(StepFailed, match="is not a symbolic link"):

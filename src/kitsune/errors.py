@@ -7,9 +7,11 @@ KitsuneError
 ├── HandlerUnusable        a step handler is installed, but cannot be used
 ├── StepFailed             a step handler says: this failed
 ├── NothingLeft           of an interrupted execution nothing is left to resume
+├── ProcessRemains         what an earlier step started was killed, and is still there
 ├── JournalUnavailable     the agent cannot record what it does, so it does nothing
 ├── StateFolderTaken       another local worker holds this state folder
 ├── StateFolderUnusable    the folder cannot hold a local worker's state
+├── BadSetting             an option, a variable or a file of settings says what cannot be
 ├── BadRequest             an order, a form or a request of the API makes no sense
 ├── BadQuery               Temporal does not understand a list filter
 ├── ServerUnavailable      Temporal cannot be reached
@@ -80,6 +82,10 @@ class NothingLeft(KitsuneError):
     """Of an interrupted execution nothing is left to resume: how far it came is not known."""
 
 
+class ProcessRemains(KitsuneError):
+    """What an earlier step started was killed and is still there: nothing new may begin beside it."""
+
+
 class JournalUnavailable(KitsuneError):
     """The journal cannot be written (full or read-only disk): nothing may be done unrecorded."""
 
@@ -90,6 +96,10 @@ class StateFolderTaken(KitsuneError):
 
 class StateFolderUnusable(KitsuneError):
     """A folder cannot hold the state of a local worker: not writable, or somebody else's."""
+
+
+class BadSetting(KitsuneError):
+    """An option, a variable or a file of settings says what cannot be; nothing was started."""
 
 
 class BadRequest(KitsuneError):

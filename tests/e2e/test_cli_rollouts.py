@@ -268,7 +268,7 @@ def test_on_a_terminal_it_asks_shows_one_screen_and_leaves_the_recap(fleet, held
     terminal.type("y\n")
     held.wait_until_running()
     terminal.read_until("3 ◌ running")
-    terminal.read_until("Ctrl-C detaches")
+    terminal.read_until("q detach")
     held.release()
     assert terminal.end() == 0
     assert terminal.seen.rfind("\x1b[?25h") > terminal.seen.rfind("\x1b[?25l")
@@ -288,7 +288,7 @@ def test_no_is_an_answer(fleet, held):
 def test_a_signal_gives_the_terminal_its_cursor_back(fleet, held, number):
     terminal = Terminal(fleet, "run", held.plan, "--yes", columns=80)
     held.wait_until_running()
-    terminal.read_until("Ctrl-C detaches")
+    terminal.read_until("q detach")
     terminal.process.send_signal(number)
     assert terminal.end() == 130
     assert terminal.seen.rfind("\x1b[?25h") > terminal.seen.rfind("\x1b[?25l")

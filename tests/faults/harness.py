@@ -32,12 +32,30 @@ _NUMBERS = itertools.count(1)
 _ENDINGS = (names.FAILURE_ROLLOUT_STOPPED, names.FAILURE_ROLLOUT_ABORTED)
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="namespaces and mounts need root")
+_FREEZER = Path("/sys/fs/cgroup/freezer")
+needs_freezer = pytest.mark.skipif(
+    os.geteuid() != 0 or not _FREEZER.is_dir(),
+    reason="only the freezer of cgroup v1 (and root) makes a process that cannot be killed",
+)
 needs_faketime = pytest.mark.skipif(not shutil.which("faketime"), reason="faketime is missing")
 
 
 def now():
     """Return the seconds since boot, the clock of the ledger."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+@contextlib.contextmanager
+def freezer(name):
+    """Yield a folder in which processes can be frozen so that no signal ends them, as if their disk had died."""
+    folder = _FREEZER / name
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        (folder / "freezer.state").write_text("THAWED")
+        until(lambda: not (folder / "cgroup.procs").read_text(), "what was frozen has ended")
+        folder.rmdir()
 
 
 def until(holds, what="it", patience=PATIENCE):
@@ -106,6 +124,8 @@ class Server(Process):
     def __init__(self, world, name, **isolation):
         self.id = f"{world.prefix}.{name}"
         self.state = world.folder / f"{name}.state"
+        if "image" in isolation:
+            self.state = world.folder / f"{name}.disk" / "state"
         self.isolation = Isolation(self.id, world, self.state, **isolation)
         ready = world.folder / f"{name}.ready"
         command = [
@@ -119,6 +139,18 @@ class Server(Process):
         }
         env |= self.isolation.environment
         super().__init__(name, command, log=world.folder / f"{name}.log", env=env, ready=ready)
+
+    def lose_power(self, boot_id):
+        """End its host with what its disk has not written; `start` is another boot."""
+        self.isolation.cut_power(self.kill)
+        self.isolation.set_boot(boot_id)
+
+    def freeze(self, seconds):
+        """Let it hang, as a machine that swaps, and go on after that."""
+        if self.alive:
+            self.running.send_signal(signal.SIGSTOP)
+            time.sleep(seconds)
+            self.running.send_signal(signal.SIGCONT)
 
     def cut(self):
         self.isolation.link("down")
@@ -276,7 +308,7 @@ class World:
         params = keys.pop("params", {})
         prelude = (
             "note() { read -r up _ < /proc/uptime; "
-            'echo "$KITSUNE_ROLLOUT_ID $KITSUNE_OPERATION $KITSUNE_SERVER_ID $KITSUNE_STEP '
+            'echo "$KITSUNE_ROLLOUT_ID $KITSUNE_OPERATION.$KITSUNE_REBOOTS $KITSUNE_SERVER_ID $KITSUNE_STEP '
             f'$KITSUNE_ATTEMPT $1 $up $$" >> {self.ledgers}/$KITSUNE_SERVER_ID; }}\n'
         )
         script = {

@@ -20,12 +20,24 @@ class Isolation:
             stands in a file.
         disk: Size of the small file system that holds its state folder, such as `4m`.
         clock: How far its clock is off, in faketime's words, such as `+10d`.
+        image: Kind of file system, such as `ext4`, on a disk of its own at `self.disk` that can lose its power.
+        environ: More variables for the agent.
     """
 
     def __init__(
-        self, server_id, world, state, *, network=False, boot=False, disk=None, clock=None
+        self,
+        server_id,
+        world,
+        state,
+        *,
+        network=False,
+        boot=False,
+        disk=None,
+        clock=None,
+        image=None,
+        environ=None,
     ):
-        self.address, self.environment = world.address, {}
+        self.address, self.environment = world.address, dict(environ or {})
         self.prefix = []
         self._link = self._namespace = self._relay = None
         self._mounted = None
@@ -33,6 +45,12 @@ class Isolation:
             state.mkdir(parents=True)
             _run("mount", "-t", "tmpfs", "-o", f"size={disk},mode=0700", "kitsune-test", state)
             self._mounted = state
+        if image:
+            self.disk, self._image = state.parent, state.parent.with_suffix(".image")
+            _run("truncate", "--size", "256M", self._image)
+            _run(f"mkfs.{image}", "-q", self._image)
+            self.disk.mkdir()
+            self._mount_image()
         if network:
             self._make_network(world.port)
         if boot:
@@ -50,6 +68,20 @@ class Isolation:
 
     def set_boot(self, boot_id):
         self.boot_id.write_text(boot_id + "\n")
+
+    def cut_power(self, kill):
+        """Take from the disk what nobody has made durable: what is on the platters now is all that is left."""
+        left = self._image.with_suffix(".left")
+        _run("cp", "--sparse=always", self._image, left)
+        kill()
+        _run("umount", self.disk)
+        left.replace(self._image)
+        self._mount_image()
+
+    def _mount_image(self):
+        # Nothing reaches the disk by itself: the kernel would write it after some seconds else.
+        _run("mount", "-o", "loop,commit=300", self._image, self.disk)
+        self._mounted = self.disk
 
     def link(self, state):
         _run("ip", "link", "set", self._link, state)

@@ -26,6 +26,7 @@ _SERVERS = "tests/faults/test_servers.py::test_"
 _CONTROL = "tests/faults/test_control_under_faults.py::test_"
 _FILES = "tests/unit/handlers/test_file_write.py::test_"
 _RUNNER = "tests/unit/agent/test_operations.py::test_"
+_DURABLE = "tests/unit/agent/test_durability.py::test_"
 _BAD_PLANS = "tests/unit/planfile/test_bad_plans.py::test_"
 _RANDOM = "tests/faults/test_random_faults.py::test_random_faults_break_no_invariant"
 
@@ -134,6 +135,15 @@ MATRIX = [
         (f"{_SERVERS}a_script_that_asks_meets_an_end_of_input",),
     ),
     Row(
+        "S6",
+        "a process that cannot be killed",
+        (
+            f"{_SERVERS}what_cannot_be_killed_is_told_and_nothing_is_begun_beside_it",
+            f"{_RUNNER}what_could_not_be_ended_is_never_told_as_cancelled",
+            f"{_RUNNER}nothing_begins_on_a_server_while_something_cannot_be_ended",
+        ),
+    ),
+    Row(
         "F1",
         "the disk is full when a file is written",
         (
@@ -174,6 +184,15 @@ MATRIX = [
         (
             "tests/faults/test_fail_points.py::test_a_kill_at_any_fail_point_leaves_a_world_that_is_right",
             f"{_FILES}a_killed_agent_leaves_a_whole_file_and_its_step_can_run_again",
+        ),
+    ),
+    Row(
+        "F6",
+        "the power fails",
+        (
+            f"{_DEATHS}what_is_on_record_outlives_a_power_cut",
+            f"{_DURABLE}what_was_is_kept_for_good_before_anything_takes_its_place",
+            f"{_DURABLE}a_restart_is_on_disk_with_the_way_to_it_before_the_host_is_asked",
         ),
     ),
     Row("C1", "an agent's clock is ten days off", (f"{_SERVERS}a_wrong_clock_changes_nothing",)),
@@ -311,6 +330,4 @@ MATRIX = [
         "A7", "two agents with one server id", why="two folders on two hosts: see `kitsune doctor`"
     ),
     Row("T4", "Temporal restored from a backup", why="needs an older copy of its database"),
-    Row("F6", "power loss", why="needs a machine that can lose its power"),
-    Row("S6", "a process that cannot be killed", why="cannot be made without a broken device"),
 ]

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from faults.harness import World
-from faults.random_faults import Machine
+from faults.random_faults import Siege
 
 #: What a process may grow by, from the first to the last third of its samples: bytes have pools and caches.
 _MAY_GROW = {"MB": 20.0, "descriptors": 6, "threads": 4}
@@ -30,18 +30,16 @@ def main():
         tempfile.TemporaryDirectory(prefix="kitsune-soak-") as folder,
         World(Path(folder)) as world,
     ):
-        machine = Machine(world, seed=given.seed, agents=given.agents, say=_to_log)
+        siege = Siege(world, agents=given.agents, say=_to_log)
         samples, rounds = {}, 0
         while (spent := (time.monotonic() - began) / 60) < given.minutes:
             # In the second half processes live on, so that what they hold can be compared.
-            machine.gentle = spent > given.minutes / 2
-            machine.round(actions=12)
+            siege.gentle = spent > given.minutes / 2
+            siege.throw(seed=given.seed + rounds, rounds=1, actions=12)
             rounds += 1
-            if machine.gentle:
+            if siege.gentle:
                 _sample(world, samples)
-            print(
-                f"round {rounds}: {machine.faults} faults, {machine.checked} rollouts", flush=True
-            )
+            print(f"round {rounds}: {siege.faults} faults, {siege.checked} rollouts", flush=True)
         grown = report(samples)
     if not any(len(rows) > _LEAST_SAMPLES for rows in samples.values()):
         print("too short to say whether anything grows: give it more --minutes")

@@ -9,19 +9,21 @@ from pathlib import Path
 
 import pytest
 
-from faults.harness import needs_faketime, needs_root, now
+from faults.harness import freezer, needs_faketime, needs_freezer, needs_root, now, until
 from faults.oracle import check_invariants, snapshot
 
 pytestmark = [pytest.mark.faults, pytest.mark.e2e, pytest.mark.timeout(180)]
 
+#: How long these processes would sleep: by that they are found, and not those of another test process.
+NAPS = [f"{300 + n}.{os.getpid()}" for n in range(4)]
 #: Traps TERM, and leaves a session of its own, a double fork and a process that forgot its environment.
-STUBBORN = """
+STUBBORN = f"""
 trap '' TERM
-setsid sh -c 'trap "" TERM; sleep 300' &
-( sh -c 'trap "" TERM; sleep 301' & ) &
-env -i setsid sh -c 'trap "" TERM; sleep 302.5' &
+setsid sh -c 'trap "" TERM; sleep {NAPS[0]}' &
+( sh -c 'trap "" TERM; sleep {NAPS[1]}' & ) &
+env -i setsid sh -c 'trap "" TERM; sleep {NAPS[2]}' &
 exec 1>&- 2>&-
-sleep 303
+sleep {NAPS[3]}
 """
 
 
@@ -53,17 +55,17 @@ def test_a_timeout_ends_the_whole_tree_however_stubborn(world, record_recovery):
         seen(result.results[0].error)
     assert result.results[0].status == "failed"
     assert "timed out after 2s" in result.results[0].error
-    assert not sleepers("300", "301", "302.5", "303")
+    assert not sleepers()
     check_invariants(world, handle)
 
 
-def sleepers(*lengths):
-    """Return processes that sleep for one of these times: even those that forgot whose they were."""
+def sleepers():
+    """Return processes that sleep for one of our times: even those that forgot whose they were."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
             words = path.read_text().split("\0")
-            if words[0] == "sleep" and words[1] in lengths:
+            if words[0] == "sleep" and words[1] in NAPS:
                 found.append(int(path.parent.name))
     return found
 
@@ -85,8 +87,40 @@ def test_an_abort_ends_the_whole_tree_and_starts_nothing_more(world, record_reco
         "cancelled",
         "notStarted",
     ]
-    assert not sleepers("300", "301", "302.5", "303")
+    assert not sleepers()
     check_invariants(world, handle, abort_at=acknowledged)
+
+
+@needs_freezer
+def test_what_cannot_be_killed_is_told_and_nothing_is_begun_beside_it(world, record_recovery):
+    a = world.add("s6")
+    plan = world.plan_file([a], [world.step("next")])
+    with freezer(f"{world.prefix}-s6") as folder:
+        body = f"echo $$ > {folder}/cgroup.procs\necho stuck; sleep 300"
+        steps = [world.step("stuck", body, params={"killGrace": "1s"})]
+        handle = world.start([a], steps)
+        until(lambda: (folder / "cgroup.procs").read_text().count("\n") == 2, "the script waits")
+        (folder / "freezer.state").write_text("FROZEN")
+        until(lambda: (folder / "freezer.state").read_text() == "FROZEN\n", "it is frozen")
+        with record_recovery(
+            "S6", expected="KILL sent, still present; not cancelled; nothing new begins"
+        ) as seen:
+            assert world.kitsune("abort", handle.id, "-y").returncode == 0
+            result = world.end_of(handle)
+            seen(result.results[0].error)
+        (step,) = result.results[0].steps_executed
+        assert (result.results[0].status, step.status) == ("failed", "interrupted")
+        assert "KILL was sent, and still present: process " in step.error
+        assert "(state D)" in step.error
+        assert step.outputs["stdout"]["text"] == "stuck\n"
+        assert not result.results[0].rolled_back
+        assert not result.results[0].rollback_failed  # nobody asked for one
+        refused = world.kitsune("run", plan, "-y")
+        assert refused.returncode == 8, refused.stdout + refused.stderr
+        assert "what step 'stuck' of rollout" in refused.stdout
+        assert world.processes_of(handle.id)
+    assert world.kitsune("run", plan, "-y").returncode == 0
+    check_invariants(world, handle)
 
 
 def test_a_script_that_asks_meets_an_end_of_input(world, record_recovery):

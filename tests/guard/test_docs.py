@@ -96,6 +96,7 @@ def test_make_targets_on_a_page_exist(page):
     assert {
         "demo",
         "test",
+        "coverage",
         "test-long",
         "soak",
         "check",

@@ -7,6 +7,7 @@ import pytest
 
 PUBLIC = {
     "kitsune.handlers.base": {
+        "CheckContext",
         "Reversible",
         "StepContext",
         "StepHandler",
@@ -18,6 +19,8 @@ PUBLIC = {
 
 # Members that a handler may define or use.
 HANDLER_MEMBERS = {
+    "checkable",
+    "check",
     "survives",
     "resume",
     "resume_rollback",

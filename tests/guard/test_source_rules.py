@@ -11,7 +11,7 @@ REPOSITORY = Path(__file__).parents[2]
 SOURCES = sorted((REPOSITORY / "src").rglob("*.py"))
 LONGEST_MODULE = 400
 #: The shim stands alone: it starts without our package, so it cannot be two modules.
-ALLOWED = {"shim.py": 500}
+ALLOWED = {"shim.py": 520}
 VAGUE_NAMES = {"utils", "util", "common", "helpers", "helper", "manager", "misc"}
 
 

@@ -15,7 +15,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from kitsune import names
 from kitsune.embedded.server import EmbeddedServer
 from kitsune.models.requests import AbortRequest
+from kitsune.webhooks.settings import load_receivers
 from support.bench import Bench, connect, plan_of
+from support.receiver import Receiver
 
 FOLDER = Path(__file__).parent / "histories"
 
@@ -32,7 +34,36 @@ async def record(version: str) -> None:
             await _record_all(bench, folder)
             await _record_steered(bench, folder)
             await _record_sharded(bench, folder)
+            await _record_quick(bench, folder)
+            await _record_survivor(bench, folder)
             await bench.close()
+            await _record_told(server.address, Path(state) / "told", folder)
+    await _record_long(folder)
+
+
+async def _record_told(address: str, state: Path, folder: Path) -> None:
+    """A rollout that tells a webhook, and one of its messages."""
+    with Receiver(503, 200) as receiver:
+        state.mkdir()
+        path = state / "webhooks.json"
+        path.write_text(json.dumps({"webhooks": [{"name": "ops", "url": receiver.address}]}))
+        bench = Bench(await connect(address), state)
+        bench.prefix = "told"
+        await bench.start_orchestrator(receivers=load_receivers(str(path), {}))
+        await bench.start_servers("a", "b")
+        handle = await bench.start(plan_of("ab", {"type": "Rolling", "approval": "everyBatch"}))
+        await bench.until_progress(handle, lambda seen: seen.gate is not None)
+        await handle.execute_update(names.PAUSE, {"actor": "anna"})
+        await handle.execute_update(names.RESUME, {"actor": "anna"})
+        await handle.execute_update(names.APPROVE, {"gate": "batch-1"})
+        await bench.end_of(handle)
+        await asyncio.to_thread(receiver.wait_for, lambda seen: len(seen) > 5)
+        await _save(bench, folder, "told", rollout=handle)
+        run_id = handle.first_execution_run_id
+        message = bench.client.get_workflow_handle(names.webhook_id(f"{run_id}.1", "ops"))
+        await message.result()
+        _write(folder / "told.webhook.json", await message.fetch_history())
+        await bench.close()
 
 
 async def _record_all(bench: Bench, folder: Path) -> None:
@@ -124,17 +155,72 @@ async def _record_steered(bench: Bench, folder: Path) -> None:
 
 
 async def _record_sharded(bench: Bench, folder: Path) -> None:
-    """One server more than a shard takes; most of them are away, which is quicker."""
+    """Three batches, of which two share a shard; most servers are away, which is quicker."""
     away = [f"gone{number}" for number in range(199)]
+    servers = ["a", *away[:89], "c", *away[89:178], "b", *away[178:]]
+    strategy = {"type": "Rolling", "batchSize": [90, 90, 22], "batchDelaySeconds": 0.1}
     skip = {"policy": "skip", "timeout": 1}
-    plan = {**plan_of(["a", *away, "b"], fail="b"), "unreachable": skip}
+    plan = {**plan_of(servers, strategy, fail="b"), "unreachable": skip}
     # The shards' ids begin with it, and a replay takes the name of the file for it.
     rollout_id = "sharded.orchestration"
     rollout = await bench.start({**plan, "rollback": {"scope": "fleet"}}, rollout_id=rollout_id)
     await bench.end_of(rollout)
     await _save(bench, folder, "sharded", rollout=rollout)
-    shard = bench.client.get_workflow_handle(f"{rollout.id}/shard-2")
+    shard = bench.client.get_workflow_handle(f"{rollout.id}/shard-1")
     _write(folder / "sharded.shard.json", await shard.fetch_history())
+
+
+async def _record_quick(bench: Bench, folder: Path) -> None:
+    """Steps that run as local activities: one that is tried again, one that fails, and their undoing."""
+    bench.probe.quick = True
+    plan = plan_of("a", fail="a")
+    plan["retryPolicy"] = {"initialInterval": "1s", "maximumAttempts": 2}
+    plan["steps"] += [{"name": "never", "type": "probe", "params": {}}]
+    await bench.run(plan)
+    await _save(bench, folder, "quick", rollout=bench.rollouts[-1], server="a")
+    bench.probe.quick = False
+
+
+async def _record_survivor(bench: Bench, folder: Path) -> None:
+    """An abort that does not end a process; needs root and the freezer of cgroup v1, which holds it."""
+    frozen = Path("/sys/fs/cgroup/freezer/kitsune-record")
+    frozen.mkdir()
+    try:
+        script = {"inline": f"echo $$ > {frozen}/cgroup.procs; sleep 300", "killGrace": 0}
+        step = {"name": "stuck", "type": "script", "params": script}
+        handle = await bench.start({"servers": ["a"], "steps": [step]})
+        while not (frozen / "cgroup.procs").read_text():
+            await asyncio.sleep(0.1)
+        (frozen / "freezer.state").write_text("FROZEN")
+        await handle.execute_update(names.ABORT, AbortRequest(actor="anna"))
+        await bench.end_of(handle)
+        await _save(bench, folder, "aborted-and-still-running", server="a")
+    finally:
+        (frozen / "freezer.state").write_text("THAWED")
+        while (frozen / "cgroup.procs").read_text():
+            await asyncio.sleep(0.1)
+        frozen.rmdir()
+
+
+async def _record_long(folder: Path) -> None:
+    """Both runs of a server's workflow whose history gets long early."""
+    settings = {"limit.historyCount.suggestContinueAsNew": 30}
+    with tempfile.TemporaryDirectory() as state:
+        async with EmbeddedServer(settings=settings) as server:
+            bench = Bench(await connect(server.address), Path(state))
+            bench.prefix = "fleet"
+            await bench.start_orchestrator()
+            await bench.start_servers("a")
+            plan = plan_of("a")
+            plan["steps"] = [{**plan["steps"][0], "name": f"step-{n}"} for n in range(8)]
+            await bench.run(plan)
+            workflow_id = names.server_execution_id(bench.id_of("a"))
+            found = bench.client.list_workflows(f"WorkflowId = '{workflow_id}'")
+            runs = sorted([(run.start_time, run.run_id) async for run in found])
+            for number, (_, run_id) in enumerate(runs, 1):
+                run = bench.client.get_workflow_handle(workflow_id, run_id=run_id)
+                _write(folder / f"long-{number}.server.json", await run.fetch_history())
+            await bench.close()
 
 
 async def _save(bench, folder, name, *, rollout=None, server=None) -> None:

@@ -1,7 +1,5 @@
 """Aborting: by update, by signal, by Temporal's own cancel; with and without rollback."""
 
-import asyncio
-
 import pytest
 
 from kitsune import names
@@ -62,15 +60,19 @@ async def test_a_second_abort_changes_nothing(bench):
     assert (await bench.end_of(handle)).actor == "anna"
 
 
-async def test_a_step_that_cleans_up_for_longer_than_a_heartbeat_is_cancelled_not_failed(bench):
+async def test_a_step_that_cleans_up_for_longer_than_a_heartbeat_is_cancelled_not_failed(
+    bench, tmp_path
+):
     await bench.start_servers("a")
-    script = {"inline": "trap 'sleep 5; exit 0' TERM; while :; do sleep 0.1; done"}
+    trapped = tmp_path / "trapped"
+    text = f"trap 'sleep 5; exit 0' TERM; touch {trapped}; while :; do sleep 0.1; done"
+    script = {"inline": text}
     step = {"name": "slow", "type": "script", "params": {**script, "killGrace": "20s"}}
     probe = {"name": "one", "type": "probe"}
     handle = await bench.start({"servers": ["a"], "steps": [probe, step], "heartbeatTimeout": 3})
     await bench.until(lambda: bench.probe.count("execute", "one") == ["a"])
-    await bench.until_progress(handle, lambda seen: seen.counts == {"running": 1})
-    await asyncio.sleep(0.5)  # the trap has to be set before it can be sprung
+    # The trap has to be set before it can be sprung.
+    await bench.until_progress(handle, lambda _seen: trapped.exists())
     await handle.execute_update(names.ABORT, AbortRequest(actor="anna"))
     result = await bench.end_of(handle)
     assert statuses(result) == {"a": "cancelled"}

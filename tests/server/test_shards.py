@@ -6,6 +6,7 @@ from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from kitsune import names
 from kitsune.models.requests import AbortRequest
 from kitsune.rollout import limits, shards
+from kitsune.workflows import sharding
 from support.bench import plan_of, statuses
 
 pytestmark = pytest.mark.server
@@ -13,8 +14,12 @@ pytestmark = pytest.mark.server
 
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch):
-    for module in (limits, shards):
-        monkeypatch.setattr(module, "MAX_IN_SHARD", 2)
+    size_shards(monkeypatch, 2)
+
+
+def size_shards(monkeypatch, servers):
+    for module in (limits, shards, sharding):
+        monkeypatch.setattr(module, "MAX_IN_SHARD", servers)
 
 
 def shard_of(bench, number):
@@ -183,3 +188,151 @@ async def test_a_failure_that_is_held_in_one_shard_holds_the_others_and_can_be_d
     }
     assert result.results[0].rolled_back
     assert [record.verb for record in result.orders] == ["rollback"]
+
+
+async def shards_that_ran(bench):
+    found = []
+    for server in sorted({server for _, _, server in bench.probe.ledger}):
+        child = bench.client.get_workflow_handle(names.server_execution_id(bench.id_of(server)))
+        found.append((await child.describe()).parent_id.removeprefix(f"{bench.rollouts[-1].id}/"))
+    return found
+
+
+async def test_small_batches_share_shards_and_keep_their_order(bench, monkeypatch):
+    size_shards(monkeypatch, 3)
+    await bench.start_servers(*"abcdef")
+
+    result = await bench.run(plan_of("abcdef", {"type": "Sequential"}))
+
+    assert statuses(result) == dict.fromkeys("abcdef", "succeeded")
+    assert [server for _, step, server in bench.probe.ledger if step == "two"] == list("abcdef")
+    assert [server.batch for server in result.results] == list(range(6))
+    assert await shards_that_ran(bench) == ["shard-1"] * 3 + ["shard-2"] * 3
+
+
+async def test_the_stop_rule_is_as_sharp_within_a_shard(bench, monkeypatch):
+    size_shards(monkeypatch, 4)
+    await bench.start_servers(*"abcdef")
+
+    result = await bench.run(plan_of("abcdef", {"type": "Sequential", "maxFailures": 1}, fail="ac"))
+
+    assert statuses(result) == {
+        "a": "failed",
+        "b": "succeeded",
+        "c": "failed",
+        **dict.fromkeys("def", "notStarted"),
+    }
+    assert result.reason.startswith("2 servers failed, 1 allowed (the last: ")
+    assert bench.probe.count("execute", "one") == list("abc")
+
+
+async def test_a_canary_in_small_batches_is_a_shard_of_its_own_that_must_not_fail(
+    bench, monkeypatch
+):
+    size_shards(monkeypatch, 4)
+    await bench.start_servers(*"abcde")
+    canary = {"type": "Sequential", "canaryPercentage": 40, "maxFailures": 5}
+
+    result = await bench.run(plan_of("abcde", canary, fail="a"))
+
+    assert statuses(result) == {"a": "failed", **dict.fromkeys("bcde", "notStarted")}
+    assert "canary" in result.reason
+
+
+async def test_limits_that_are_raised_reach_the_shard_that_runs(bench, monkeypatch):
+    size_shards(monkeypatch, 4)
+    await bench.start_servers(*"abcde")
+    plan = plan_of("abcde", {"type": "Sequential"}, hold="a", fail="bc")
+    handle = await bench.start(plan)
+    await bench.until(lambda: bench.probe.count("execute", "two") == ["a"])
+
+    await handle.execute_update(names.SET, {"actor": "anna", "maxFailures": 1})
+    bench.probe.released.set()
+    result = await bench.end_of(handle)
+
+    assert statuses(result) == {
+        "a": "succeeded",
+        **dict.fromkeys("bc", "failed"),
+        **dict.fromkeys("de", "notStarted"),
+    }
+
+
+async def test_gates_between_batches_of_one_shard_wait_for_a_person(bench, monkeypatch):
+    size_shards(monkeypatch, 3)
+    await bench.start_servers(*"abcd")
+    handle = await bench.start(plan_of("abcd", {"type": "Sequential", "approval": "everyBatch"}))
+
+    for number, done in ((1, "a"), (2, "ab"), (3, "abc")):
+        gate = f"batch-{number}"
+        await bench.until_progress(handle, lambda seen: seen.gate and seen.gate.id == gate)  # noqa: B023
+        assert bench.probe.count("execute", "two") == list(done)
+        await handle.execute_update(names.APPROVE, {"gate": gate})
+
+    assert statuses(await bench.end_of(handle)) == dict.fromkeys("abcd", "succeeded")
+
+
+async def test_a_delay_between_batches_of_one_shard_is_shown(bench, monkeypatch):
+    size_shards(monkeypatch, 3)
+    await bench.start_servers(*"abcd")
+    rolling = {"type": "Rolling", "batchSize": [1, 1, 2], "batchDelaySeconds": 3600}
+    handle = await bench.start(plan_of("abcd", rolling))
+
+    seen = await bench.until_progress(handle, lambda seen: seen.wait_until is not None)
+    assert seen.phase.value == "waiting"
+    assert (seen.wait_until - seen.servers[0].ended_at).total_seconds() == 3600
+    await handle.execute_update(names.ABORT, AbortRequest(actor="anna"))
+    result = await bench.end_of(handle)
+    assert statuses(result) == {"a": "succeeded", **dict.fromkeys("bcd", "notStarted")}
+
+
+async def test_a_server_that_is_away_holds_up_no_undo_of_other_shards(bench):
+    await bench.start_servers(*"abcd")
+    wire = await bench.start_separate_server("e")
+    plan = plan_of("abcde", {"type": "Rolling", "batchSize": 2, "maxFailures": 0}, hold="e")
+    gone = {"unreachable": {"timeout": 2}, "heartbeatTimeout": 3}
+    handle = await bench.start({**plan, **gone, "rollback": {"scope": "fleet", "deadline": "1m"}})
+    await bench.until(lambda: bench.probe.count("execute", "two") == list("abcde"))
+
+    wire.cut()
+    await bench.until(lambda: bench.probe.count("rollback", "one") == list("abcd"))
+    seen = await bench.until_progress(handle, lambda seen: "rollbackPending" in seen.counts)
+    assert seen.rollback_until is not None
+
+    bench.probe.released.set()
+    wire.mend()
+    result = await bench.end_of(handle)
+    assert [server.rolled_back for server in result.results] == [True] * 5
+
+
+async def test_an_abort_with_rollback_is_obeyed_while_shards_are_undoing(bench):
+    await bench.start_servers(*"abcd")
+    wire = await bench.start_separate_server("e")
+    plan = plan_of("abcde", {"type": "Rolling", "batchSize": 2}, hold="e")
+    gone = {"unreachable": {"timeout": 2}, "heartbeatTimeout": 3}
+    handle = await bench.start({**plan, **gone, "rollback": {"deadline": "1m"}})
+    await bench.until(lambda: bench.probe.count("execute", "two") == list("abcde"))
+    wire.cut()
+    await bench.until_progress(handle, lambda seen: "rollbackPending" in seen.counts)
+    assert bench.probe.count("rollback", "one") == []
+
+    await handle.execute_update(names.ABORT, AbortRequest(actor="anna", rollback=True))
+    await bench.until(lambda: bench.probe.count("rollback", "one") == list("abcd"))
+
+    bench.probe.released.set()
+    wire.mend()
+    result = await bench.end_of(handle)
+    assert [server.rolled_back for server in result.results] == [True] * 5
+
+
+async def test_a_server_that_another_rollout_holds_is_shown_with_its_holder(bench):
+    await bench.start_servers(*"abc")
+    holder = await bench.start(plan_of("a", hold="a"))
+    await bench.until(lambda: bench.probe.count("execute", "two") == ["a"])
+
+    handle = await bench.start(plan_of("abc"))
+    seen = await bench.until_progress(handle, lambda seen: seen.counts.get("waiting") == 1)
+    assert holder.id in seen.servers[0].error
+
+    bench.probe.released.set()
+    await bench.end_of(holder)
+    assert statuses(await bench.end_of(handle)) == dict.fromkeys("abc", "succeeded")

@@ -119,24 +119,24 @@ async def test_an_abort_ends_a_paused_rollout(bench):
 
 
 async def test_a_deadline_does_not_pass_while_the_rollout_is_paused(bench):
-    handle = await in_the_middle(bench, deadline=3)
+    handle = await in_the_middle(bench, deadline=4)
     await say(handle, names.PAUSE, PauseOrder(drain=True))
     before = (await bench.until_progress(handle, lambda seen: seen.paused)).started_at
-    await asyncio.sleep(4)
+    await asyncio.sleep(5)
     assert not (await bench.until_progress(handle, lambda seen: True)).reason, before
     await say(handle, names.RESUME)
     await bench.until_progress(handle, lambda seen: seen.reason is not None)
     bench.probe.released.set()
     result = await bench.end_of(handle)
-    assert result.reason == "not done within its deadline of 3s"
+    assert result.reason == "not done within its deadline of 4s"
     assert statuses(result) == {"a": "succeeded", "b": "notStarted"}
 
 
 async def test_a_rollout_stops_when_no_server_ends_for_too_long(bench):
-    strategy = {**ROLLING, "progressDeadline": 1, "onStop": "cancel"}
+    strategy = {**ROLLING, "progressDeadline": 3, "onStop": "cancel"}
     handle = await in_the_middle(bench, rolloutStrategy=strategy)
     result = await bench.end_of(handle)
-    assert result.reason == "no server has ended for 1s"
+    assert result.reason == "no server has ended for 3s"
     assert statuses(result) == {"a": "cancelled", "b": "notStarted"}
 
 

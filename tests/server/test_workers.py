@@ -45,7 +45,7 @@ async def test_losing_temporal_is_one_line_and_its_return_another(tmp_path, capl
             )
         )
         await until_logged(caplog, "ready: serving lost")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not ready.exists():
                 await asyncio.sleep(0.05)
     await until_logged(caplog, "lost contact with Temporal")

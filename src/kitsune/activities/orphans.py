@@ -40,6 +40,7 @@ async def end_orphans(
 
 async def _look(client: Client, agent: Agent, suspects: set[str]) -> set[str]:
     """End the suspects that are still without a workflow, and return the new ones."""
+    await agent.runner.catch_up()
     unattended = await agent.runner.list_unattended()
     if not unattended:
         return set()

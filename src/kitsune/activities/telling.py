@@ -12,8 +12,8 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from kitsune import names
 from kitsune.agent.journal import Operation
-from kitsune.agent.operations import Work
-from kitsune.errors import JournalUnavailable
+from kitsune.agent.work import Work
+from kitsune.errors import KitsuneError
 from kitsune.models.requests import StepRequest
 from kitsune.models.results import StepOutcome, json_of
 
@@ -23,8 +23,8 @@ _HEARTBEAT = timedelta(seconds=1)
 logger = logging.getLogger("kitsune.agent")
 
 
-def unrecorded(operation: Operation, work: Work, error: JournalUnavailable) -> StepOutcome:
-    """Return the outcome of a step that was not begun, because it could not be recorded."""
+def not_begun(operation: Operation, work: Work, error: KitsuneError) -> StepOutcome:
+    """Return the outcome of a step that was not begun, and why."""
     return StepOutcome(
         name=operation.step_name,
         success=False,
@@ -68,7 +68,10 @@ def refuse(request: StepRequest, message: str) -> NoReturn:
 
 @contextlib.asynccontextmanager
 async def heartbeats(details: Mapping[str, Any]) -> AsyncIterator[None]:
-    """Tell Temporal, until the block ends, that a step is alive and how far it is."""
+    """Tell Temporal, until the block ends, that a step is alive and how far it is; a local activity need not."""
+    if activity.info().is_local:
+        yield
+        return
 
     async def beat() -> None:
         while True:

@@ -23,7 +23,8 @@ create table operations (
     undone integer not null default 0,
     run_id text,
     step_index integer,
-    step_type text
+    step_type text,
+    deliverable_until text
 ) strict
 """
 #: Schema version -> what makes the next one of it. Rows of an older schema hold null in what came later.
@@ -32,9 +33,10 @@ _STEPS = {
         "alter table operations add column run_id text",
         "alter table operations add column step_index integer",
         "alter table operations add column step_type text",
-    )
+    ),
+    2: ("alter table operations add column deliverable_until text",),
 }
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 def open_journal(path: Path) -> sqlite3.Connection:

@@ -97,6 +97,11 @@ class Output:
         """Return the last line that is not blank, or the end of it."""
         return self.last_lines(1, size=size)
 
+    def tail(self, size: int) -> dict[str, Any]:
+        """Return the last `size` bytes as they are, as text, and where in the stream they end."""
+        kept = bytes(self._tail[-self._keep :])
+        return {"text": _fit_end(kept, size)[0], "end": self.size}
+
     def _end(self, size: int) -> tuple[str, bool]:
         """Return the end of the stream, and whether it starts within a line."""
         kept = bytes(self._tail[-self._keep :]).rstrip()

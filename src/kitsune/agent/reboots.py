@@ -14,7 +14,7 @@ from logging import Logger, LoggerAdapter
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
-from kitsune.agent.disk import refused, sync_folder, write_all
+from kitsune.agent.disk import refused, sync_way, write_all
 from kitsune.agent.environment import clean_environment
 from kitsune.agent.launch import find_program
 from kitsune.agent.proc import boot_id
@@ -35,6 +35,8 @@ _LOOK_EVERY = timedelta(seconds=1)
 #: What is left of the step's time to say that nothing happened.
 _LAST_WORD = timedelta(seconds=1)
 _MESSAGE_BYTES = 1500
+#: The folders of the execution, its operation and all operations: any of them may have been made for this step.
+_NEW_FOLDERS = 3
 
 
 class Waiting(Protocol):
@@ -149,7 +151,7 @@ def _write(spool: Path, asked: AskedReboot) -> None:
         finally:
             os.close(descriptor)
         draft.rename(place)
-        sync_folder(spool)
+        sync_way(spool, above=_NEW_FOLDERS)
     except OSError as error:
         doing = "note (so the host was not asked to restart) in"
         raise refused(error, spool, doing=doing) from error

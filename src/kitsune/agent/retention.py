@@ -7,12 +7,12 @@ import asyncio
 import logging
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from kitsune.agent.journal_retention import Kept, forget_operations
+from kitsune.agent.journal_retention import Kept, forget_operations, list_old_rollouts
 from kitsune.agent.threads import Stop, in_thread
 from kitsune.errors import JournalUnavailable
 from kitsune.models.bytes import format_bytes, parse_bytes
@@ -83,11 +83,22 @@ def retention_of(environ: Mapping[str, str], *, age: timedelta | None = None) ->
     return Retention(age=kept if age is None else age, output_limit=limit)
 
 
-async def keep_tidy(state: Path, retention: Retention) -> None:
-    """Clean up now and once an hour, for as long as the local worker lives."""
+async def keep_tidy(
+    state: Path,
+    retention: Retention,
+    find_open: Callable[[Sequence[str]], Awaitable[Collection[str]]],
+) -> None:
+    """Clean up now and once an hour, for as long as the local worker lives.
+
+    Args:
+        state: The state folder.
+        retention: What is kept.
+        find_open: Told ids of rollouts, returns those that are not known to be over: nothing of them goes,
+            however old it is.
+    """
     while True:
         try:
-            done = await in_thread(lambda stop: tidy(state, retention, stop=stop))
+            done = await _tidy_once(state, retention, find_open)
         except (JournalUnavailable, OSError) as error:
             logger.warning("nothing was cleaned up: %s", error)
         else:
@@ -95,23 +106,48 @@ async def keep_tidy(state: Path, retention: Retention) -> None:
         await asyncio.sleep(_EVERY.total_seconds())
 
 
+async def _tidy_once(
+    state: Path,
+    retention: Retention,
+    find_open: Callable[[Sequence[str]], Awaitable[Collection[str]]],
+) -> "Tidied":
+    now = datetime.now(UTC)
+    before = now - retention.age
+    old = await in_thread(
+        lambda _stop: list_old_rollouts(state / "journal.sqlite", before, now=now)
+    )
+    still_open = frozenset(await find_open(old)) if old else frozenset()
+    return await in_thread(
+        lambda stop: tidy(state, retention, now=now, open_rollouts=still_open, stop=stop)
+    )
+
+
 def tidy(
     state: Path,
     retention: Retention,
     *,
     now: datetime | None = None,
+    open_rollouts: Collection[str] = (),
     dry_run: bool = False,
     stop: Stop | None = None,
 ) -> Tidied:
     """Remove what is kept no longer; blocks.
 
-    An operation that runs, and all of its rollout, is left alone.
+    An operation that runs, or that Temporal may hand out again, and all of its rollout, is left alone;
+    `open_rollouts` are kept as well.
 
     Raises:
         JournalUnavailable: The journal cannot be read or changed; nothing was removed then.
     """
-    before = (now or datetime.now(UTC)) - retention.age
-    kept, forgotten = forget_operations(state / "journal.sqlite", before, dry_run=dry_run)
+    now = now or datetime.now(UTC)
+    before = now - retention.age
+    kept, forgotten = forget_operations(
+        state / "journal.sqlite",
+        before,
+        now=now,
+        open_rollouts=open_rollouts,
+        dry_run=dry_run,
+    )
     tidied = Tidied([Removed("journal", gone, 0, "age") for gone in forgotten])
     cleaning = _Cleaning(tidied, kept, before, dry_run=dry_run, stop=stop or Stop())
     cleaning.remove_old("undo", state / "undo")
@@ -169,6 +205,15 @@ class _Cleaning:
             return False
         self._tidied.removed.append(Removed(kind, folder.operation_id, folder.bytes, reason))
         return True
+
+
+def bytes_under(parent: Path, stop: Stop) -> int:
+    """Return how many bytes of disk a folder of such folders takes; blocks."""
+    total = 0
+    for folder in _folders(parent):
+        stop.check()
+        total += folder.bytes
+    return total
 
 
 def _folders(parent: Path) -> Iterator[_Folder]:

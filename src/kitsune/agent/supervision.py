@@ -6,11 +6,13 @@ import marshal
 import os
 import signal
 import socket
+import struct
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from importlib.util import MAGIC_NUMBER, cache_from_source
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +140,17 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     return record if isinstance(record, dict) else None
 
 
+def left_behind(record: Mapping[str, Any] | None) -> list[int]:
+    """Return the processes that a shim could not end and that are still there."""
+    found = []
+    for known in (record or {}).get("left") or []:
+        if isinstance(known, list):  # else the shim of an older Kitsune wrote it
+            process = read_process(known[0])
+            if process and not process.ended and process.start_time == known[1]:
+                found.append(process.pid)
+    return found
+
+
 def check_started(record: Mapping[str, Any], program: Program) -> None:
     """Raise what kept a program from starting.
 
@@ -160,12 +173,25 @@ def signal_name(number: int) -> str:
         return f"signal {number}"
 
 
+def compiled_form(source: Path) -> Path:
+    """Return the compiled form of a module where Python keeps a current one: compiling anew takes milliseconds."""
+    with suppress(OSError, NotImplementedError):
+        compiled, made_of = Path(cache_from_source(str(source))), source.stat()
+        with compiled.open("rb") as file:
+            header = file.read(
+                16
+            )  # magic number, flags, and the time and size of the source, see PEP 552
+        expected = MAGIC_NUMBER + struct.pack("<III", 0, int(made_of.st_mtime), made_of.st_size)
+        return compiled if header == expected else source
+    return source
+
+
 def _spawn(control: socket.socket, program: Program, marker: str) -> int:
     number = control.fileno()
     kept = [number, *program.inherited, *([] if program.stdin is None else [program.stdin])]
     nothing = [(os.POSIX_SPAWN_OPEN, n, os.devnull, os.O_RDWR, 0) for n in range(3)]
     same = [(os.POSIX_SPAWN_DUP2, descriptor, descriptor) for descriptor in kept]
-    command = [sys.executable, "-I", "-S", shim.__file__, str(number)]
+    command = [sys.executable, "-I", "-S", str(compiled_form(Path(shim.__file__))), str(number)]
     try:
         return os.posix_spawn(
             command[0],

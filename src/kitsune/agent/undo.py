@@ -70,6 +70,7 @@ class UndoStore:
         """
         place = self._place(operation_id)
         if kept := self.load(operation_id):
+            self.sync()
             return kept
         draft = self._folder / f".{operation_id}.new"
         with ExitStack() as stack:
@@ -102,6 +103,17 @@ class UndoStore:
         if record.blob is not None and _digest(record.blob) != manifest["content"]["sha256"]:
             raise self._damaged(operation_id, "the bytes that it kept are not what they were")
         return record
+
+    def sync(self) -> None:
+        """Make records durable that are there: whoever kept them may have died just before that.
+
+        Raises:
+            StepFailed: The disk refuses.
+        """
+        try:
+            sync_folder(self._folder)
+        except OSError as error:
+            raise refused(error, self._folder, doing=_KEEP) from error
 
     def reference(self, operation_id: str) -> dict[str, str] | None:
         """Return the few bytes that a workflow carries for a record, or None where nothing was kept.
@@ -195,6 +207,8 @@ class UndoKeeper:
         with self._lock:
             if self._record is None:
                 self._record = self._store.keep(self._operation_id, facts, blob=blob, stop=stop)
+            else:
+                self._store.sync()
             return self._record
 
 

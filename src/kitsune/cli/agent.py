@@ -104,7 +104,8 @@ def gc(*, server_id: str | None, dry_run: bool, older_than: timedelta | None, ou
     """Remove journal rows, undo records and output that are kept no longer.
 
     A local worker does the same at its start and every hour. What belongs to a rollout that runs something
-    here now is never removed. A rollout whose undo records are gone cannot be rolled back on this server.
+    here now, or that Temporal may hand out again (for a day or more after a step began), is never removed.
+    A rollout whose undo records are gone cannot be rolled back on this server.
     """
     from kitsune.agent.retention import tidy
 

@@ -50,6 +50,8 @@ class Glyphs:
     full: str = "█"
     partial: str = "▓"
     empty: str = "░"
+    branch: str = "├"
+    last: str = "└"
 
 
 _ASCII = Glyphs(
@@ -66,6 +68,8 @@ _ASCII = Glyphs(
     full="#",
     partial="=",
     empty="-",
+    branch="|",
+    last="`",
 )
 
 

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from kitsune.cli.console import safe
+from kitsune.cli.event_schema import SCHEMA
 from kitsune.cli.states import WAITING, look_of
 from kitsune.models.progress import BatchProgress, Phase, Progress, ServerProgress
 from kitsune.models.results import RolloutResult, ServerResult, ServerStatus
 
-SCHEMA = "kitsune.event/v1"
 #: States in which a server has not begun: no event of its own.
 _BEFORE = frozenset({"pending"})
 #: Order of events of one moment.

@@ -16,6 +16,7 @@ class Exit(IntEnum):
     ABORTED = 7
     REFUSED = 8
     CONFLICT = 9
+    DIFFERS = 10
     UNAVAILABLE = 69
     WATCH_TIMEOUT = 124
     DETACHED = 130
@@ -32,6 +33,7 @@ MEANINGS = {
     Exit.ABORTED: "aborted by an operator",
     Exit.REFUSED: "plan refused before anything ran",
     Exit.CONFLICT: "conflict: id in use, server or folder taken",
+    Exit.DIFFERS: "`diff --exit-code`: the plan would change something",
     Exit.UNAVAILABLE: "Temporal not reachable",
     Exit.WATCH_TIMEOUT: "--timeout of the watch passed, the rollout goes on",
     Exit.DETACHED: "Ctrl-C: detached, the rollout goes on",

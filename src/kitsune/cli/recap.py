@@ -189,6 +189,10 @@ def _undo_errors(server: ServerResult) -> Iterator[str]:
 def _next(result: RolloutResult, *, rollout_id: str, plan: str | None) -> Iterator[Text]:
     yield Text()
     shown_id = safe(rollout_id)
+    if any(server.error and server.steps_executed for server in result.results):
+        yield from _typed(
+            f"kitsune logs {shown_id} --failed", "what the failing steps have printed"
+        )
     yield from _typed(f"kitsune status {shown_id} -o json", "every step with its output")
     if result.rollback_failed or result.rollback_pending:
         yield from _typed(

@@ -1,18 +1,17 @@
 """Who is told while a rollout is followed: a person at a terminal, a log, a program, or nobody."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
-from rich.console import Console, Group
-from rich.live import Live
+from rich.console import Console
 
-from kitsune.cli.console import glyphs, print_json, print_line, stderr_console
+from kitsune.cli.console import print_json, print_line, stderr_console
 from kitsune.cli.events import Event, events_between
-from kitsune.cli.screen import Frame, draw, shown_at_work
 from kitsune.models.progress import Progress
 
 if TYPE_CHECKING:
+    from kitsune.cli.live import GiveOrder
     from kitsune.service.running import RunningStep
 
 
@@ -33,61 +32,6 @@ class View(Protocol):
 
     def close(self) -> None:
         """Stop showing."""
-
-
-class LiveView:
-    """One screen on a terminal, drawn again at each look and gone at the end."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._frame: Frame | None = None
-        self._steps: Mapping[str, RunningStep] = {}
-        self._note = ""
-        # Streams stay as they are: what others print goes above the view or to a file.
-        self._live = Live(
-            console=console,
-            transient=True,
-            auto_refresh=False,
-            redirect_stdout=False,
-            redirect_stderr=False,
-            vertical_overflow="crop",
-        )
-        self._live.start()
-
-    def show(self, progress: Progress) -> None:
-        """Draw a new look."""
-        self._note = ""
-        self._frame = Frame(progress=progress, steps=self._steps)
-        self._draw()
-
-    def wanted(self, progress: Progress) -> list[str]:
-        """Return the servers that the next drawing has lines for."""
-        return shown_at_work(progress)
-
-    def show_steps(self, steps: "Mapping[str, RunningStep]") -> None:
-        """Keep the steps for the next drawing."""
-        self._steps = steps
-
-    def note(self, text: str, *, passing: bool) -> None:
-        """Show a note under the last look, for as long as no new one arrives."""
-        self._note = "" if passing else text
-        self._draw()
-
-    def close(self) -> None:
-        """Wipe the view."""
-        self._live.stop()
-
-    def _draw(self) -> None:
-        frame = self._frame or Frame(progress=Progress())
-        width, height = self._console.size
-        lines = draw(
-            Frame(progress=frame.progress, steps=frame.steps, note=self._note),
-            now=datetime.now(UTC),
-            width=max(1, width - 1),
-            height=max(1, height - 1),
-            glyphs=glyphs(self._console),
-        )
-        self._live.update(Group(*lines), refresh=True)
 
 
 class EventView:
@@ -130,11 +74,33 @@ class EventView:
         """Do nothing: what is written stays."""
 
 
-def view_for(output: str, *, rollout_id: str) -> View:
-    """Return the view for an output format: live on a terminal, events off it and for `jsonl`."""
+def view_for(
+    output: str,
+    *,
+    rollout_id: str,
+    order: "GiveOrder | None" = None,
+    detach: Callable[[], object] = lambda: None,
+) -> View:
+    """Return the view for an output format: live on a terminal that is ours, events off it and for `jsonl`.
+
+    Args:
+        output: `text`, `json` or `jsonl`.
+        rollout_id: Which rollout.
+        order: Gives the orders of keys.
+        detach: Called when a key says so.
+    """
     console = stderr_console()
     if output == "jsonl":
         return EventView(rollout_id=rollout_id, as_json=True)
-    if console.is_terminal and not console.is_dumb_terminal:
-        return LiveView(console)
+    if console.is_terminal and not console.is_dumb_terminal and _is_ours(console):
+        from kitsune.cli.live import LiveView
+
+        return LiveView(console, rollout_id=rollout_id, order=order, detach=detach)
     return EventView(rollout_id=rollout_id, as_json=False)
+
+
+def _is_ours(console: Console) -> bool:
+    """Return whether this process is in the foreground of a console's terminal."""
+    from kitsune.cli.keyboard import in_foreground
+
+    return in_foreground(console.file.fileno())

@@ -29,12 +29,16 @@ from kitsune.cli.endings import exit_of, outcome_json
 from kitsune.cli.events import Event
 from kitsune.cli.exits import Exit
 from kitsune.cli.follow import follow
+from kitsune.cli.live_orders import orders_to
 from kitsune.cli.recap import recap
 from kitsune.cli.views import view_for
 
 if TYPE_CHECKING:
     from kitsune.service.fleet import Fleet
     from kitsune.service.outcomes import Outcome
+
+
+_ENDING = (signal.SIGTERM, signal.SIGQUIT)
 
 
 @click.command()
@@ -102,13 +106,22 @@ def say(text: str) -> None:
 async def _watch(
     fleet: "Fleet", rollout_id: str, *, output: str, timeout: timedelta | None
 ) -> "Outcome":
-    view = view_for(output, rollout_id=rollout_id)
-    # Without this, a plain `kill` would leave the terminal without its cursor.
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    loop.add_signal_handler(signal.SIGTERM, lambda: task and task.cancel())
+
+    def detach() -> None:
+        if task is not None:
+            task.cancel()
+
+    view = view_for(
+        output, rollout_id=rollout_id, order=orders_to(fleet, rollout_id), detach=detach
+    )
+    # Without this, a plain `kill` would leave the terminal without its cursor.
+    for number in _ENDING:
+        loop.add_signal_handler(number, detach)
     try:
         async with asyncio.timeout(timeout.total_seconds() if timeout is not None else None):
             return await follow(fleet, rollout_id, view=view)
     finally:
-        loop.remove_signal_handler(signal.SIGTERM)
+        for number in _ENDING:
+            loop.remove_signal_handler(number)
         view.close()

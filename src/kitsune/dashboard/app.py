@@ -18,6 +18,7 @@ from kitsune.dashboard.event_streams import Streams
 from kitsune.dashboard.failures import exception_handlers
 from kitsune.dashboard.identity import Identity
 from kitsune.dashboard.login import Login
+from kitsune.dashboard.metrics import CountRequests, Figures
 from kitsune.dashboard.rendering import FOLDER
 from kitsune.dashboard.roster import Roster
 from kitsune.dashboard.security import Guard
@@ -40,6 +41,7 @@ def create_app(settings: DashboardSettings, fleet: Fleet) -> Starlette:
     """
     check_settings(settings)
     sessions = Sessions()
+    figures = Figures()
     identity = Identity(settings, sessions, somebody=actor())
 
     @asynccontextmanager
@@ -48,8 +50,12 @@ def create_app(settings: DashboardSettings, fleet: Fleet) -> Starlette:
             yield
 
     app = Starlette(
-        routes=_routes(settings, Login(settings, identity, sessions, Attempts())),
+        routes=[
+            *_routes(settings, Login(settings, identity, sessions, Attempts())),
+            *(figures.routes() if settings.metrics else []),
+        ],
         middleware=[
+            Middleware(CountRequests, figures=figures),
             Middleware(Guard, hosts=settings.hosts, secure=settings.is_secure),
             Middleware(Access, identity=identity, settings=settings),
             Middleware(GZipMiddleware, minimum_size=2_000, compresslevel=5),

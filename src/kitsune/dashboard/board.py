@@ -75,6 +75,21 @@ class Board:
         """Why Temporal could not be asked just now, or None."""
         return self._list.trouble
 
+    @property
+    def last_seen(self) -> RolloutList:
+        """The newest rollouts as they were last seen; looking here asks for nothing."""
+        return self._list
+
+    @property
+    def last_contact(self) -> datetime | None:
+        """When Temporal last answered, or None where it never has."""
+        return self._contact.last
+
+    @property
+    def watchers(self) -> int:
+        """How many follow the list or a rollout."""
+        return self._list_watchers + sum(entry.watchers for entry in self._entries.values())
+
     async def close(self) -> None:
         """End everything that watches, so that a server can end in time."""
         self._closing.set()

@@ -46,7 +46,7 @@ class User:
 
 
 #: What can be read without a login: what a login page and a load balancer need.
-_PUBLIC = re.compile(r"/(login|healthz|readyz|static/.+)")
+_PUBLIC = re.compile(r"/(login|healthz|readyz|metrics|static/.+)")
 #: Asked by POST, but changes nothing.
 _HARMLESS = frozenset({"/api/v1/validate", "/logout", "/rollouts/new/preview"})
 _ORDER = re.compile(r"(?:/api/v1)?/rollouts/[^/]+/([a-z]+)/?")

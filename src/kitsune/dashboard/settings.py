@@ -64,6 +64,11 @@ class DashboardSettings(BaseModel):
         (), description="With `header`: users or groups that may approve as well."
     )
 
+    metrics: bool = Field(
+        False,  # noqa: FBT003 - a default
+        description="Serve figures to Prometheus at `/metrics`, without a login.",
+    )
+
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine can reach it."""

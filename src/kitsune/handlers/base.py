@@ -22,9 +22,11 @@ from pydantic import BaseModel, Field
 from kitsune.agent.undo import UndoKeeper, UndoRecord
 from kitsune.errors import NothingLeft
 from kitsune.models.base import WrittenModel
+from kitsune.models.checks import CheckResult
 from kitsune.models.requests import OUTPUT_LIMIT
 
 Reversible = Literal["full", "partial", "none"]
+Checkable = Literal["full", "partial", "none"]
 
 
 class StepParams(WrittenModel):
@@ -115,6 +117,23 @@ class StepContext:
     letting_go: Callable[[], bool] = field(default=lambda: False)
 
 
+@dataclass(frozen=True, kw_only=True)
+class CheckContext:
+    """What a handler is told that shall say what a step would change.
+
+    Attributes:
+        timeout: How long the check may take; the agent enforces it by cancelling.
+        reveal: Show content as well that not everybody on this server may read.
+        log: A logger that already says server and step.
+    """
+
+    server_id: str
+    step_name: str
+    timeout: timedelta
+    log: "logging.LoggerAdapter[logging.Logger]"
+    reveal: bool = False
+
+
 ParamsT = TypeVar("ParamsT", bound=BaseModel)
 
 
@@ -128,6 +147,7 @@ class StepHandler(ABC, Generic[ParamsT]):
         quick: Done in milliseconds.
         survives: Its work goes on when the agent dies, and `resume` finds it again.
         reversible: Whether rollback restores everything, a part, or nothing.
+        checkable: Whether `check` knows everything that the step would change, a part, or nothing.
     """
 
     type: ClassVar[str]
@@ -136,6 +156,7 @@ class StepHandler(ABC, Generic[ParamsT]):
     quick: ClassVar[bool] = False
     survives: ClassVar[bool] = False
     reversible: ClassVar[Reversible] = "none"
+    checkable: ClassVar[Checkable] = "none"
 
     @abstractmethod
     async def execute(self, params: ParamsT, ctx: StepContext) -> Mapping[str, Any]:
@@ -168,6 +189,18 @@ class StepHandler(ABC, Generic[ParamsT]):
         """
         del params, undo, ctx
         raise NothingLeft("its work does not outlive the agent")
+
+    async def check(self, params: ParamsT, ctx: CheckContext) -> CheckResult:
+        """Say what the step would change as things are now; touch nothing.
+
+        Called only where the handler is `checkable`, and from time to time: it may look, and must not write, lock or
+        start anything that does.
+
+        Raises:
+            StepFailed: The step would fail; the text says why.
+        """
+        del params, ctx
+        return CheckResult.unknown("it cannot be checked")
 
     async def rollback(self, params: ParamsT, undo: UndoRecord | None, ctx: StepContext) -> None:
         """Undo what `execute` did; `undo` is what it kept, or None where it kept nothing.

@@ -5,7 +5,15 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from kitsune.handlers.base import Reversible, StepContext, StepHandler, StepParams
+from kitsune.handlers.base import (
+    Checkable,
+    CheckContext,
+    Reversible,
+    StepContext,
+    StepHandler,
+    StepParams,
+)
+from kitsune.models.checks import CheckResult
 
 
 class EchoParams(StepParams):
@@ -22,8 +30,14 @@ class EchoHandler(StepHandler[EchoParams]):
     idempotent: ClassVar[bool] = True
     quick: ClassVar[bool] = True
     reversible: ClassVar[Reversible] = "full"
+    checkable: ClassVar[Checkable] = "full"
 
     async def execute(self, params: EchoParams, ctx: StepContext) -> Mapping[str, Any]:
         """Log the message and return it."""
         ctx.log.info("%s", params.message)
         return {"message": params.message}
+
+    async def check(self, params: EchoParams, ctx: CheckContext) -> CheckResult:
+        """Say that nothing changes."""
+        del params, ctx
+        return CheckResult.identical("it changes nothing")

@@ -4,30 +4,28 @@ import hashlib
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 from io import FileIO
 from pathlib import Path
 from typing import Any, ClassVar
 
-from kitsune.agent.accounts import find_group_id, find_user_id
-from kitsune.agent.disk import refused, write_all
+from kitsune.agent.disk import refused, sync_folder, write_all
 from kitsune.agent.files import (
-    has_content,
     open_folder,
     open_regular,
     replace_file,
     temporary_name,
 )
-from kitsune.agent.folders import create_folders, missing_folders, remove_empty_folders
+from kitsune.agent.folders import create_folders, remove_empty_folders
 from kitsune.agent.threads import Stop, in_thread
 from kitsune.agent.traits import FileTraits
 from kitsune.agent.undo import UndoRecord
 from kitsune.errors import StepFailed
-from kitsune.handlers.base import Reversible, StepContext, StepHandler
+from kitsune.handlers.base import Checkable, CheckContext, Reversible, StepContext, StepHandler
+from kitsune.handlers.file_check import compare_file
 from kitsune.handlers.file_restore import restore_file
+from kitsune.handlers.file_target import FileTarget
 from kitsune.handlers.file_write_params import FileWriteParams
-
-_NEW_FILE_MODE = 0o644
+from kitsune.models.checks import CheckResult
 
 
 class FileWriteHandler(StepHandler[FileWriteParams]):
@@ -38,6 +36,7 @@ class FileWriteHandler(StepHandler[FileWriteParams]):
     idempotent: ClassVar[bool] = True
     quick: ClassVar[bool] = True
     reversible: ClassVar[Reversible] = "full"
+    checkable: ClassVar[Checkable] = "full"
 
     async def execute(self, params: FileWriteParams, ctx: StepContext) -> Mapping[str, Any]:
         """Write the file; the outputs say whether that changed it.
@@ -47,6 +46,14 @@ class FileWriteHandler(StepHandler[FileWriteParams]):
                 the old file is then as it was.
         """
         return await in_thread(lambda stop: _Writing(params, ctx, stop).run())
+
+    async def check(self, params: FileWriteParams, ctx: CheckContext) -> CheckResult:
+        """Compare the file that is there with the one that shall be.
+
+        Raises:
+            StepFailed: As in `execute`.
+        """
+        return await in_thread(lambda _stop: compare_file(params, reveal=ctx.reveal))
 
     async def rollback(
         self, params: FileWriteParams, undo: UndoRecord | None, ctx: StepContext
@@ -66,21 +73,14 @@ class _Writing:
 
     def __init__(self, params: FileWriteParams, ctx: StepContext, stop: Stop) -> None:
         self._params, self._undo, self._stop = params, ctx.undo, stop
-        self._content = params.new_content
-        self._owner = None if params.owner is None else find_user_id(params.owner)
-        self._group = None if params.group is None else find_group_id(params.group)
-        self._path = _place(params)
+        self._target = FileTarget.of(params)
+        self._content, self._path = self._target.content, self._target.path
         self._temporary = temporary_name(ctx.operation_id)
         self._warnings: list[str] = []
 
     def run(self) -> dict[str, Any]:
         """Write the file and return the outputs."""
-        missing = missing_folders(self._path.parent)
-        if missing and not self._params.create_parents:
-            raise StepFailed(
-                f"the folder {str(self._path.parent)!r} does not exist (create it first, or set createParents: true)",
-                permanent=True,
-            )
+        missing = self._target.missing_folders()
         try:
             record = self._replace(missing)
         except OSError as error:
@@ -101,18 +101,15 @@ class _Writing:
                 raise
             return record
         with open_folder(self._path.parent) as folder, open_regular(folder, self._path) as old:
-            done = old is not None and self._is_done(old)
+            done = old is not None and self._target.is_there(old)
             if done and self._undo.record is None:
                 return None
             record = self._keep(old, missing)
-            if not done:
+            if done:
+                sync_folder(folder)  # the run before this one may have died just before it did
+            else:
                 self._write(folder, old)
             return record
-
-    def _is_done(self, old: FileIO) -> bool:
-        found, wanted = FileTraits.of(old), self._traits(old)
-        same = (found.mode, found.uid, found.gid) == (wanted.mode, wanted.uid, wanted.gid)
-        return same and has_content(old, self._content)
 
     def _keep(self, old: FileIO | None, missing: list[Path]) -> UndoRecord:
         facts = {
@@ -133,20 +130,9 @@ class _Writing:
             )
         return record
 
-    def _traits(self, old: FileIO | None) -> FileTraits:
-        """Return what the new file shall be: what the params say, else what the old one is."""
-        kept = FileTraits(mode=_NEW_FILE_MODE) if old is None else FileTraits.of(old)
-        mode = self._params.mode_bits
-        return replace(
-            kept.for_other_bytes(),
-            mode=kept.mode if mode is None else mode,
-            uid=kept.uid if self._owner is None else self._owner,
-            gid=kept.gid if self._group is None else self._group,
-        )
-
     def _written(self, old: FileIO | None) -> dict[str, int | None]:
         """Return what a rollback will find, unless somebody else changes it; None for what is not known yet."""
-        traits = self._traits(old)
+        traits = self._target.traits(old)
         return {
             "mode": traits.mode,
             "uid": os.geteuid() if traits.uid is None else traits.uid,
@@ -164,7 +150,7 @@ class _Writing:
             folder,
             self._path,
             temporary=self._temporary,
-            traits=self._traits(old),
+            traits=self._target.traits(old),
             fill=lambda descriptor: write_all(descriptor, self._content),
             stop=self._stop,
         )
@@ -180,24 +166,3 @@ class _Writing:
         if record is not None:
             outputs["undo"] = record.sha256
         return outputs | ({"warnings": self._warnings} if self._warnings else {})
-
-
-def _place(params: FileWriteParams) -> Path:
-    """Return the real path of the file: its folder without symbolic links, and its own ones only if asked for.
-
-    A rollback must find the same file, even when a link on the way leads elsewhere by then.
-    """
-    written = Path(params.path)
-    try:
-        if not written.is_symlink():
-            return Path(os.path.realpath(written.parent), written.name)
-        if not params.follow_symlinks:
-            raise StepFailed(
-                f"{params.path!r} is a symbolic link (write the path of its target, or set followSymlinks: true)",
-                permanent=True,
-            )
-        with suppress(FileNotFoundError):  # its target may be still to be written
-            written.stat()  # finds links that lead in a circle
-    except OSError as error:
-        raise refused(error, written, doing="write") from error
-    return Path(os.path.realpath(written))

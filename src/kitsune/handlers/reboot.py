@@ -14,7 +14,8 @@ from kitsune.agent.reboots import (
     reboot_command,
     wait_for_reboot,
 )
-from kitsune.handlers.base import StepContext, StepHandler, StepParams
+from kitsune.handlers.base import Checkable, CheckContext, StepContext, StepHandler, StepParams
+from kitsune.models.checks import CheckResult
 
 
 class RebootParams(StepParams):
@@ -42,6 +43,7 @@ class RebootHandler(StepHandler[RebootParams]):
     type: ClassVar[str] = "reboot"
     params_model = RebootParams
     survives: ClassVar[bool] = True
+    checkable: ClassVar[Checkable] = "full"
 
     async def execute(self, params: RebootParams, ctx: StepContext) -> Mapping[str, Any]:
         """Ask for the restart; the way back leads through `resume`.
@@ -66,6 +68,11 @@ class RebootHandler(StepHandler[RebootParams]):
         if not asked.happened:
             await wait_for_reboot(ctx, asked)
         return _outputs(asked)
+
+    async def check(self, params: RebootParams, ctx: CheckContext) -> CheckResult:
+        """Say that the host restarts, as it always does."""
+        del params, ctx
+        return CheckResult.differs("restarts the host")
 
 
 def _outputs(asked: AskedReboot) -> dict[str, Any]:

@@ -6,22 +6,27 @@ import shlex
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, ClassVar
 
 from kitsune.agent.environment import clean_environment
 from kitsune.agent.handover import input_file, script_file, text_path
 from kitsune.agent.launch import Program, find_account, find_program
 from kitsune.agent.output import OutputStreams
+from kitsune.agent.processes import end_tree
+from kitsune.agent.reboots import AGAIN_FOLDER
 from kitsune.agent.supervision import (
     Bounds,
     Shimmed,
     check_started,
     end_shimmed,
     follow,
+    left_behind,
     read_record,
     signal_name,
     start_under_shim,
 )
+from kitsune.agent.survivors import remaining
 from kitsune.agent.undo import UndoRecord
 from kitsune.errors import NothingLeft, StepFailed
 from kitsune.handlers.base import Reversible, StepContext, StepHandler
@@ -39,6 +44,8 @@ from kitsune.names import (
 )
 
 _REPORT_SECONDS = 1.0
+#: What a heartbeat carries of each stream: a few lines, for each goes to Temporal.
+_TAIL_BYTES = 1024
 _MESSAGE_BYTES = 1800
 _MESSAGE_LINES = 10
 
@@ -158,9 +165,9 @@ async def _resume(
 ) -> dict[str, Any]:
     record = read_record(ctx.spool)
     if ctx.process is None or (record and record.get("neverStarted")):
-        return await _run(
-            asked, params, ctx, reboots=reboots
-        )  # the agent died before it had said go
+        # The agent died before it had said go. Its shim may still be about to say that, in the same folder.
+        await end_tree(ctx.operation_id, None, grace=timedelta(0))
+        return await _run(asked, params, ctx, reboots=reboots)
     known = ctx.process
     process = Shimmed(known.boot_id, known.pid, known.start_time)
     if record is None and process.find() is None:
@@ -209,15 +216,14 @@ async def _follow(process: Shimmed, params: ScriptParams, ctx: StepContext) -> M
 
 
 async def _stop(process: Shimmed, params: ScriptParams, ctx: StepContext) -> None:
-    def warn(left: list[int]) -> None:
-        ctx.log.warning("still alive after KILL: process %s", ", ".join(map(str, left)))
-
-    await end_shimmed(process, marker=ctx.operation_id, grace=params.kill_grace, on_left=warn)
+    left: list[int] = []
+    await end_shimmed(
+        process, marker=ctx.operation_id, grace=params.kill_grace, on_left=left.extend
+    )
     text_path(ctx.spool).unlink(missing_ok=True)
     record = read_record(ctx.spool)
-    ctx.leave_outputs(
-        _printed(OutputStreams.read(ctx.spool, limit=ctx.output_limit, record=record))
-    )
+    streams = OutputStreams.read(ctx.spool, limit=ctx.output_limit, record=record)
+    ctx.leave_outputs(_printed(streams) | remaining({*left, *left_behind(record)}))
 
 
 def _judge(
@@ -226,6 +232,7 @@ def _judge(
     code, number = record["exitCode"], record["signal"]
     name = signal_name(number) if number else None
     outputs = {"exitCode": code, "signal": name, "changed": True} | _printed(streams)
+    outputs |= remaining(left_behind(record))
     bad = name is not None or code not in asked.good
     if (limit := record.get("limit")) and (bad or record["endedBy"] == "limit"):
         raise StepFailed(_over(limit), outputs=outputs)
@@ -293,8 +300,20 @@ async def _report_changes(ctx: StepContext) -> None:
                     "stdout": streams.stdout.last_line(),
                     "stderr": streams.stderr.last_line(),
                     "bytes": reported,
+                    "execution": ctx.attempt,
+                    "tails": _tails(streams, ctx),
                 }
             )
+
+
+def _tails(streams: OutputStreams, ctx: StepContext) -> dict[str, Any]:
+    """Return the ends of both streams; none after a restart of the host, for there they count from it."""
+    if ctx.spool.name == AGAIN_FOLDER:
+        return {}
+    return {
+        "stdout": streams.stdout.tail(_TAIL_BYTES),
+        "stderr": streams.stderr.tail(_TAIL_BYTES),
+    }
 
 
 def _printed(streams: OutputStreams) -> dict[str, Any]:

@@ -7,8 +7,10 @@ the one before it came.
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from kitsune.agent.disk import refused, sync_way
 from kitsune.agent.reboots import (
     AGAIN_FOLDER,
     asked_reboot,
@@ -16,6 +18,7 @@ from kitsune.agent.reboots import (
     reboot_command,
     wait_for_reboot,
 )
+from kitsune.agent.threads import in_thread
 from kitsune.errors import StepFailed
 from kitsune.handlers.base import StepContext
 
@@ -74,8 +77,19 @@ async def resume_with_reboots(
     again = replace(
         ctx, spool=ctx.spool / AGAIN_FOLDER, process=None if of_run_before else ctx.process
     )
-    if again.spool.exists() and any(again.spool.iterdir()):
+    # The journal knows of its process before that begins, and outlasts a power cut; what the process writes may not.
+    begun = again.process is not None
+    if begun or (again.spool.exists() and any(again.spool.iterdir())):
+        again.spool.mkdir(mode=0o700, exist_ok=True)
         return await resume_with_reboots(again, run, attach, reboots=asked.count)
-    again.spool.mkdir(mode=0o700, exist_ok=True)
+    await in_thread(lambda _stop: _make(again.spool))
     ctx.log.info("the host is back: the script runs again")
     return await run_with_reboots(again, run, reboots=asked.count)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        sync_way(folder, above=1)
+    except OSError as error:
+        raise refused(error, folder, doing="create the folder") from error

@@ -6,7 +6,15 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from kitsune.handlers.base import Reversible, StepContext, StepHandler, StepParams
+from kitsune.handlers.base import (
+    Checkable,
+    CheckContext,
+    Reversible,
+    StepContext,
+    StepHandler,
+    StepParams,
+)
+from kitsune.models.checks import CheckResult
 from kitsune.models.durations import Duration
 
 
@@ -30,6 +38,7 @@ class SleepHandler(StepHandler[SleepParams]):
     params_model = SleepParams
     idempotent: ClassVar[bool] = True
     reversible: ClassVar[Reversible] = "full"
+    checkable: ClassVar[Checkable] = "full"
 
     async def execute(self, params: SleepParams, ctx: StepContext) -> Mapping[str, Any]:
         """Wait, and return how long in seconds."""
@@ -37,3 +46,8 @@ class SleepHandler(StepHandler[SleepParams]):
         seconds = params.duration.total_seconds()
         await asyncio.sleep(seconds)
         return {"slept": seconds}
+
+    async def check(self, params: SleepParams, ctx: CheckContext) -> CheckResult:
+        """Say that nothing changes."""
+        del params, ctx
+        return CheckResult.identical("it changes nothing")

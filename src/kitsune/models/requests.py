@@ -7,6 +7,7 @@ from pydantic import Field, JsonValue
 
 from kitsune.models.base import WireModel
 from kitsune.models.durations import Duration
+from kitsune.models.notices import WebhookInterest
 from kitsune.models.orders import Order
 from kitsune.models.problems import Problem
 
@@ -37,6 +38,22 @@ class PlanReference(WireModel):
 
     workflow_id: str
     run_id: str
+
+
+class ServerCourse(WireModel):
+    """How far a server has come: what one run of its workflow hands to the next when its history gets long.
+
+    Attributes:
+        outcomes: StepOutcomes of the steps so far, in order, as JSON without what is default; outputs may be cut.
+        next_step: Index of the step that follows.
+        started_at: When the first run began.
+        paused: Whether the rollout is paused.
+    """
+
+    outcomes: list[dict[str, JsonValue]]
+    next_step: int
+    started_at: datetime
+    paused: bool = False
 
 
 class ServerRequest(WireModel):
@@ -74,6 +91,10 @@ class ServerRequest(WireModel):
     """For ServerRollbackWorkflow: which try of the rollback it is."""
     plan: PlanReference | None = None
     """Where the steps are; `steps` is empty then. None: they are in `steps`."""
+    course: ServerCourse | None = None
+    """For ServerExecutionWorkflow: how far an earlier run of it came."""
+    quick_types: list[str] = Field(default_factory=list)
+    """Step types that are done in milliseconds: they run as local activities."""
 
 
 class StepRequest(WireModel):
@@ -178,11 +199,15 @@ class ValidationReport(WireModel):
         problems: Everything that is wrong; empty for a plan that may run.
         warnings: What an operator should know, one sentence each.
         unknown_types: Step types that only the servers can know.
+        webhooks: Who wants to hear what of the rollout.
+        quick_types: Step types of the plan that are done in milliseconds.
     """
 
     problems: list[Problem] = Field(default_factory=list)
     warnings: list[str] = Field(default_factory=list)
     unknown_types: list[str] = Field(default_factory=list)
+    webhooks: list[WebhookInterest] = Field(default_factory=list)
+    quick_types: list[str] = Field(default_factory=list)
 
 
 class WatchRequest(WireModel):

@@ -63,6 +63,18 @@ def fit_server_result(result: ServerResult, limit: int) -> ServerResult:
     return smaller.model_copy(update={"steps_executed": failed})
 
 
+def fit_outcomes(outcomes: Sequence[StepOutcome], limit: int) -> list[dict[str, Any]]:
+    """Return steps' outcomes as JSON without what is default, in at most about `limit` bytes of it."""
+    for cut in (lambda step: step, *_cuts_of_outputs(len(outcomes), limit)):
+        fitted = [
+            cut(step).model_dump(mode="json", by_alias=True, exclude_defaults=True)
+            for step in outcomes
+        ]
+        if json_size(fitted) <= limit:
+            break
+    return fitted
+
+
 def fit_rollout_result(result: RolloutResult, limit: int = ROLLOUT_RESULT_LIMIT) -> RolloutResult:
     """Return a rollout's result in at most about `limit` bytes; every listed server stays."""
     if json_size(json_of(result)) <= limit:

@@ -17,8 +17,7 @@ def gate_after(batch: Batch, batches: Sequence[Batch], *, approval: str) -> str 
     """
     if approval == "none" or batch is batches[-1]:
         return None
-    canaries = [other for other in batches if other.canary]
-    if canaries and batch is canaries[-1]:
+    if batch.canary and not batches[batch.index + 1].canary:
         return CANARY
     return f"batch-{batch.index + 1}" if approval == "everyBatch" else None
 

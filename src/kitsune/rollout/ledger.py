@@ -4,7 +4,7 @@ The orchestration workflow asks `startable`, says `start` and `end`, and obeys; 
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from kitsune.models.plan import RolloutStrategy
 from kitsune.models.results import COUNTS_AS_FAILED, ServerStatus
@@ -26,6 +26,9 @@ class Ledger:
         held: Those of them on which a step failed and a person decides; they count as failed meanwhile.
         aside: Those of them that wait for their agent, and leave their place to others meanwhile.
         on_hold: So much is held elsewhere in the rollout that nothing new may start here.
+        defers: These are the books of a part of a rollout: where the rule would stop it, it only starts nothing
+            more, because the rollout decides.
+        doubt: Why nothing new may start here until the rollout has decided.
         strategy: The plan's, with the limits as they are now.
         stop_reason: Why nothing more may start, or None while the rollout goes on.
     """
@@ -54,6 +57,8 @@ class Ledger:
         self.held: set[str] = set()
         self.aside: set[str] = set()
         self.on_hold = False
+        self.defers = False
+        self.doubt: str | None = None
         self.stop_reason: str | None = None
         self.strategy = strategy
         self._leaves_behind = leaves_behind
@@ -84,8 +89,10 @@ class Ledger:
     @property
     def waits_for_decision(self) -> bool:
         """Whether so much is held that nothing new may start: it could turn out to be one failure too many."""
-        if self.on_hold or not self.held:
-            return self.on_hold
+        if self.on_hold or self.doubt is not None:
+            return True
+        if not self.held:
+            return False
         if any(self._batch_of[server].canary for server in self.held):
             return True
         return self._allowed is not None and self.failures + len(self.held) > self._allowed
@@ -118,7 +125,11 @@ class Ledger:
         self.statuses[server_id] = status
         self._ends[status] += 1
         if self.stop_reason is None:
-            self.stop_reason = self._reason_to_stop(server_id, status)
+            reason = self._reason_to_stop(server_id, status)
+            if self.defers:
+                self.doubt = self.doubt or reason
+            else:
+                self.stop_reason = reason
 
     def give_back(self, server_id: str) -> None:
         """Note that a server that was to be started has not been, and will not be."""
@@ -137,13 +148,41 @@ class Ledger:
         if max_failures is not None and allowed is not None and failures > allowed:
             self.stop(f"{_servers(failures)} failed, {allowed} allowed from now on")
 
+    def allow(self, *, window: int, failures: int | None, unreachable: int | None) -> None:
+        """Take what the rollout allows this part of it; a doubt that it has heard of is settled with that.
+
+        Args:
+            window: Servers at once.
+            failures: Servers of this part that may fail; None: any number.
+            unreachable: Those that may be unreachable; None: they count as failed.
+        """
+        limits = {"max_concurrency": window, "max_failures": -1 if failures is None else failures}
+        self.strategy = self.strategy.model_copy(update=limits)
+        self._allowed_away = unreachable
+        spent = failures is not None and self.failures > failures
+        self.doubt = self.doubt if spent else None
+
+    def left_for(self, servers: Collection[str]) -> tuple[int | None, int | None]:
+        """Return how many of some servers may fail, and be unreachable, after what has happened to all others."""
+        own = Counter(self.statuses.get(server) for server in servers)
+        failed = sum(own[status] for status in COUNTS_AS_FAILED)
+        allowed, away = self._allowed, self._allowed_away
+        if away is not None:
+            failed -= own[ServerStatus.UNREACHABLE]
+            away -= self._ends[ServerStatus.UNREACHABLE] - own[ServerStatus.UNREACHABLE]
+        return (None if allowed is None else allowed - (self.failures - failed)), away
+
     def has_ended(self, batch: Batch) -> bool:
         """Return whether nothing of a batch is in flight and nothing more of it may start."""
+        return self.have_ended(batch.servers)
+
+    def have_ended(self, servers: Sequence[str]) -> bool:
+        """Return whether nothing of some servers is in flight and nothing more of them may start."""
         left = self.aside if self._leaves_behind else set()
-        if any(server in self.in_flight and server not in left for server in batch.servers):
+        if any(server in self.in_flight and server not in left for server in servers):
             return False
         return self.stop_reason is not None or all(
-            server in self.statuses or server in left for server in batch.servers
+            server in self.statuses or server in left for server in servers
         )
 
     def close(self) -> None:
@@ -159,7 +198,7 @@ class Ledger:
         if status in COUNTS_AS_FAILED and allowed is not None and failures > allowed:
             return f"{_servers(failures)} failed, {allowed} allowed (the last: {server_id}, {status.value})"
         if status is ServerStatus.UNREACHABLE and self._allowed_away is not None:
-            away = sum(1 for found in self.statuses.values() if found is status)
+            away = self._ends[status]
             if away > self._allowed_away:
                 return f"{_servers(away)} unreachable, {self._allowed_away} allowed (the last: {server_id})"
         if status in _SILENT and self._nobody_answered(batch):

@@ -7,16 +7,15 @@ from kitsune.models.plan import Plan, RolloutStrategy
 from kitsune.models.problems import Problem
 from kitsune.models.sizes import percent_of
 from kitsune.rollout.batches import split_into_batches
+from kitsune.rollout.gates import gates_of
 
 #: Servers of one rollout.
 MAX_SERVERS = 10_000
-#: Servers that a rollout runs itself. Each costs up to 30 history events (one after the other, with a rollback),
-#: of 51,200.
-MAX_DIRECT = 1_000
-#: Servers of one shard: a part of a large rollout, with a history of its own.
+#: Servers that a rollout runs itself, and those of one shard of a larger one. Each costs up to 30 history events
+#: (one after the other, with a rollback), of 51,200.
 MAX_IN_SHARD = 200
-#: Shards of one rollout: Temporal refuses 2,000 pending children and recommends to stay under 500.
-MAX_SHARDS = 400
+#: Gates of one rollout: each is opened by an update, of which Temporal takes 2,000.
+MAX_GATES = 1_000
 #: Servers in flight at once: Temporal refuses 2,000 pending children and recommends to stay under 500.
 MAX_IN_FLIGHT = 500
 #: Steps of one plan: about 6 history events each on the server's workflow, of 51,200.
@@ -80,15 +79,9 @@ def travels_by_reference(*, servers: int, steps_bytes: int) -> bool:
     return _COPIES * steps_bytes * servers > MAX_COPIED_BYTES
 
 
-def shards_of(plan: Plan) -> int:
-    """Return into how many shards a plan's batches fall."""
-    batches = split_into_batches(plan.servers, plan.rollout_strategy)
-    return sum(math.ceil(len(batch.servers) / MAX_IN_SHARD) for batch in batches)
-
-
 def is_sharded(plan: Plan) -> bool:
     """Return whether a rollout runs its servers through shards."""
-    return len(plan.servers) > MAX_IN_SHARD and shards_of(plan) <= MAX_SHARDS
+    return len(plan.servers) > MAX_IN_SHARD
 
 
 def size_problems(plan: Plan, *, plan_bytes: int) -> list[Problem]:
@@ -106,13 +99,13 @@ def size_problems(plan: Plan, *, plan_bytes: int) -> list[Problem]:
                 message=f"{len(plan.servers):,} servers are more than one rollout takes ({MAX_SERVERS:,}): split the plan",
             )
         )
-    shards = shards_of(plan)
-    if len(plan.servers) > MAX_DIRECT and shards > MAX_SHARDS:
+    batches = split_into_batches(plan.servers, plan.rollout_strategy)
+    gates = len(gates_of(batches, approval=plan.rollout_strategy.approval))
+    if gates > MAX_GATES:
         problems.append(
             Problem(
-                path="rolloutStrategy",
-                message=f"{shards:,} batches are more than a rollout of over {MAX_DIRECT:,} servers takes ({MAX_SHARDS}): "
-                f"use larger batches, of {math.ceil(len(plan.servers) / MAX_SHARDS) + 1} servers or more",
+                path="rolloutStrategy.approval",
+                message=f"{gates:,} approvals are more than one rollout takes ({MAX_GATES:,}): use larger batches",
             )
         )
     if len(plan.steps) > MAX_STEPS:

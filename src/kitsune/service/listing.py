@@ -70,6 +70,7 @@ class WorkerRow:
     Attributes:
         heard_at: By the worker's own clock.
         state: `online`, `stopping`, `stopped` or `silent`.
+        cpu, memory: Share of the host's that was in use, from 0 to 1; None where it was not told.
     """
 
     queue: str
@@ -78,6 +79,8 @@ class WorkerRow:
     version: str
     heard_at: datetime
     state: str
+    cpu: float | None = None
+    memory: float | None = None
 
 
 @dataclass(frozen=True)
@@ -201,7 +204,14 @@ def _worker_row(beat: WorkerHeartbeat, *, now: datetime) -> WorkerRow:
         version=beat.deployment_version.build_id,
         heard_at=heard_at,
         state=_worker_state(beat, silent=now - heard_at > SILENT_AFTER),
+        cpu=_share(beat.host_info.current_host_cpu_usage),
+        memory=_share(beat.host_info.current_host_mem_usage),
     )
+
+
+def _share(used: float) -> float | None:
+    """Return a share between 0 and 1; a worker that does not look sends exactly zero."""
+    return min(used, 1.0) if used > 0 else None
 
 
 def _worker_state(beat: WorkerHeartbeat, *, silent: bool) -> str:

@@ -1,8 +1,9 @@
 """What a server is doing just now: its current step and the last it said, without asking its agent."""
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -28,6 +29,29 @@ _LAST_EVENTS = 10
 _SPOKEN = ("stderr", "stdout", "message")
 
 
+_NUMBERED = re.compile(
+    r"(?P<undo>undo )?(?P<number>[0-9]+)/[0-9]+ (?P<name>.*) \([^()]*\)", re.DOTALL
+)
+
+
+@dataclass(frozen=True)
+class Tail:
+    """The end of an output stream, as a heartbeat told it.
+
+    Attributes:
+        end: Where in the stream it ends, in bytes.
+        data: Its bytes; empty where they were no text, so that the heartbeat could not carry them.
+    """
+
+    end: int
+    data: bytes
+
+    @property
+    def start(self) -> int:
+        """Where in the stream it starts."""
+        return self.end - len(self.data)
+
+
 @dataclass(frozen=True)
 class RunningStep:
     """What a server is doing.
@@ -36,12 +60,34 @@ class RunningStep:
         step: As in `2/4 restart nginx (script)`; empty where nothing is known yet.
         attempt: Which delivery of the step this is, from 1.
         last_line: The last line that the step has written; empty where it has said nothing.
+        execution: Which execution of the step this is, from 1; 0 where it has said nothing.
+        tails: The ends of its output streams, by stream.
     """
 
     server_id: str
     step: str
     attempt: int = 1
     last_line: str = ""
+    execution: int = 0
+    tails: Mapping[str, Tail] = field(default_factory=dict)
+
+    @property
+    def index(self) -> int | None:
+        """The step's index, from 0."""
+        found = _NUMBERED.match(self.step)
+        return int(found["number"]) - 1 if found else None
+
+    @property
+    def name(self) -> str:
+        """The step's name, as far as it is known."""
+        found = _NUMBERED.match(self.step)
+        return found["name"] if found else self.step
+
+    @property
+    def phase(self) -> str:
+        """`execute` or `rollback`."""
+        found = _NUMBERED.match(self.step)
+        return "rollback" if found and found["undo"] else "execute"
 
 
 async def running_steps(
@@ -70,6 +116,8 @@ async def _look(client: Client, *, rollout_id: str, server_id: str) -> RunningSt
         step=await _step_of(client, events),
         attempt=max(1, pending.attempt) if pending else 1,
         last_line=last_line(details),
+        execution=_whole(details.get("execution")),
+        tails=_tails(details),
     )
 
 
@@ -81,6 +129,22 @@ def last_line(details: Mapping[str, Any]) -> str:
         if isinstance(text, str) and text.strip():
             return text.strip().splitlines()[-1]
     return ""
+
+
+def _tails(details: Mapping[str, Any]) -> dict[str, Tail]:
+    said = details.get("tails")
+    told = said if isinstance(said, dict) else {}
+    return {stream: _tail(tail) for stream, tail in told.items() if isinstance(tail, dict)}
+
+
+def _tail(told: Mapping[str, Any]) -> Tail:
+    text = told.get("text")
+    exact = isinstance(text, str) and "\ufffd" not in text
+    return Tail(_whole(told.get("end")), str(text).encode() if exact else b"")
+
+
+def _whole(number: Any) -> int:
+    return number if isinstance(number, int) else 0
 
 
 async def _describe(client: Client, server_id: str) -> DescribeWorkflowExecutionResponse:

@@ -1,9 +1,10 @@
 """The part of the facade that reads from servers: what they did for a rollout, and what their steps have printed."""
 
 from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from temporalio.client import Client
 
@@ -13,7 +14,11 @@ from kitsune.models.logs import PAGE_BYTES, LogList, LogListRequest, LogPage, Lo
 from kitsune.models.plan import Plan
 from kitsune.models.problems import nearest
 from kitsune.models.results import ServerResult
+from kitsune.rollout.check_groups import ServerCheck
+from kitsune.rollout.steps import resolve_steps
 from kitsune.service.asking import PATIENCE
+from kitsune.service.comparing import compare
+from kitsune.service.inventory import Inventory, take_inventory
 from kitsune.service.listing import RolloutRow
 from kitsune.service.logs import ask_for_list, ask_for_log, page_from_result
 from kitsune.service.outcomes import Finished, Outcome
@@ -48,6 +53,16 @@ class ServerReading(ABC):
 
     @abstractmethod
     def _plain_errors(self, rollout_id: str | None = None) -> AbstractContextManager[None]: ...
+
+    async def inventory(self, *, now: datetime, ask: bool = False) -> Inventory:
+        """Return every server that Temporal knows of, those that are away as well.
+
+        Args:
+            now: The time.
+            ask: Ask each server that is there for its step types.
+        """
+        with self._plain_errors():
+            return await take_inventory(self._client, now=now, ask=ask)
 
     async def server_result(self, rollout_id: str, server_id: str) -> ServerResult | None:
         """Return what a server did for a rollout, step by step; None where it has not ended, or nobody knows."""
@@ -110,8 +125,24 @@ class ServerReading(ABC):
             with self._plain_errors():
                 return await ask_for_log(self._client, request, patience=patience)
         except ServerAway as away:
-            await self._require_server(rollout_id, server_id)
+            await self.require_server(rollout_id, server_id)
             return page_from_result(request, await self.server_result(rollout_id, server_id), away)
+
+    async def compare(
+        self, plan: Plan, *, reveal: bool = False, patience: timedelta = PATIENCE
+    ) -> AsyncIterator[ServerCheck]:
+        """Yield what each server of a plan says that the plan would change there; nothing is touched.
+
+        Args:
+            plan: What to compare with.
+            reveal: Show content as well that not everybody on a server may read.
+            patience: How long a local worker may take to take a question up.
+        """
+        with self._plain_errors():
+            async for check in compare(
+                self._client, plan.servers, resolve_steps(plan), reveal=reveal, patience=patience
+            ):
+                yield check
 
     async def list_logs(
         self, rollout_id: str, server_id: str, *, patience: timedelta = PATIENCE
@@ -129,7 +160,7 @@ class ServerReading(ABC):
             with self._plain_errors():
                 return await ask_for_list(self._client, request, patience=patience)
         except ServerAway:
-            await self._require_server(rollout_id, server_id)
+            await self.require_server(rollout_id, server_id)
             raise
 
     async def _run_of(self, rollout_id: str) -> "_Run":
@@ -141,7 +172,12 @@ class ServerReading(ABC):
                 return _Run(undone.rollout_id, undone.run_id, "rollback")
         return _Run(rollout_id, row.run_id, "execute")
 
-    async def _require_server(self, rollout_id: str, server_id: str) -> None:
+    async def require_server(self, rollout_id: str, server_id: str) -> None:
+        """Do nothing for a server of the rollout.
+
+        Raises:
+            NotFound: It is none; the text says which one may be meant.
+        """
         servers = (await self.plan_of(rollout_id)).servers
         if server_id in servers:
             return

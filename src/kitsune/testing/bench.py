@@ -15,12 +15,15 @@ from pydantic import BaseModel
 from kitsune.agent.proc import boot_id, process_start_time
 from kitsune.agent.undo import UndoRecord, UndoStore
 from kitsune.errors import PlanRefused, StepFailed
-from kitsune.handlers.base import RecordedProcess, StepContext, StepHandler
+from kitsune.handlers.base import CheckContext, RecordedProcess, StepContext, StepHandler
 from kitsune.handlers.registry import HandlerRegistry
 from kitsune.handlers.validation import check_params
+from kitsune.models.checks import CheckResult
 from kitsune.models.durations import format_duration, parse_duration
 
 ResultT = TypeVar("ResultT")
+
+_CHECK_WITHIN = timedelta(seconds=30)
 
 
 class HandlerBench:
@@ -121,6 +124,29 @@ class HandlerBench:
             context = replace(context, process=known)
         outputs = await _within(context, self._handler.resume(checked, context))
         return dict(json.loads(json.dumps(dict(outputs), allow_nan=False)))
+
+    async def check(self, params: Mapping[str, Any], *, reveal: bool = False) -> CheckResult:
+        """Check the params, and return what the handler says that the step would change.
+
+        Args:
+            params: As a plan would hold them.
+            reveal: Like `kitsune diff --reveal`.
+
+        Raises:
+            PlanRefused: The params are wrong; `problems` says how.
+            StepFailed: The step would fail.
+        """
+        checked = self._check(params)
+        context = CheckContext(
+            server_id=self._server_id,
+            step_name=self._step_name,
+            timeout=_CHECK_WITHIN,
+            log=logging.LoggerAdapter(_listening_logger(self.log_lines), {}),
+            reveal=reveal,
+        )
+        return CheckResult.model_validate_json(
+            (await self._handler.check(checked, context)).model_dump_json()
+        )
 
     async def rollback(
         self, *, timeout: float | str | timedelta = 60, refuse_conflicts: bool = False

@@ -5,6 +5,7 @@ from datetime import timedelta
 from temporalio.client import Client
 from temporalio.worker import PollerBehaviorSimpleMaximum, Worker
 
+from kitsune.activities.checking import ServerChecking
 from kitsune.activities.plans import PlanReader
 from kitsune.activities.reading import ServerReading
 from kitsune.activities.server import Agent, ServerActivities
@@ -35,6 +36,7 @@ def make_local_worker(client: Client, agent: Agent) -> Worker:
         activities=[
             *ServerActivities(agent, PlanReader(client)).all,
             *ServerReading(agent).all,
+            *ServerChecking(agent).all,
         ],
         workflow_runner=make_workflow_runner(),
         workflow_task_poller_behavior=_WORKFLOW_POLLERS,

@@ -1,7 +1,6 @@
 """Starting, watching and ending the child workflows that hold servers."""
 
 import asyncio
-import contextlib
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -12,7 +11,6 @@ from temporalio.exceptions import (
     ApplicationError,
     CancelledError,
     ChildWorkflowError,
-    FailureError,
     TerminatedError,
     WorkflowAlreadyStartedError,
 )
@@ -37,6 +35,7 @@ from kitsune.models.results import ServerResult, ServerStatus
 from kitsune.rollout.bounds import shorten
 from kitsune.rollout.targets import result_of_undo
 from kitsune.workflows.clock import until_resumed
+from kitsune.workflows.outbox import Outbox
 from kitsune.workflows.silence import Watch
 from kitsune.workflows.state import RolloutState
 
@@ -66,7 +65,7 @@ class Children:
     _handles: dict[str, ChildWorkflowHandle[Any, Any]] = field(default_factory=dict)
     _waits: dict[str, ActivityHandle[HolderReport]] = field(default_factory=dict)
     _cancelled: set[str] = field(default_factory=set)
-    _telling: set["asyncio.Task[None]"] = field(default_factory=set)
+    _outboxes: dict[str, Outbox] = field(default_factory=dict)
     _pausable: dict[str, None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -129,6 +128,7 @@ class Children:
     async def _run(self, kind: str, server: str, *, yields_to_stop: bool) -> ServerResult:
         handle = await self._start(kind, server, yields_to_stop=yields_to_stop)
         self._handles[server] = handle
+        self._outboxes[server] = Outbox(handle)
         self.state.waiting_for.pop(server, None)
         self.state.started.setdefault(server, workflow.now())
         self._watch.start()
@@ -148,7 +148,7 @@ class Children:
                 server, ServerStatus.UNKNOWN, f"its local worker answered nonsense: {error}"
             )
         finally:
-            del self._handles[server]
+            del self._handles[server], self._outboxes[server]
             self._pausable.pop(server, None)
         return result.model_copy(
             update={
@@ -158,12 +158,9 @@ class Children:
             }
         )
 
-    def _tell(self, server: str, signal: str, argument: WireModel | None = None) -> None:
-        handle = self._handles.get(server)
-        if handle is not None:
-            task = asyncio.create_task(_signal(handle, signal, argument))
-            self._telling.add(task)
-            task.add_done_callback(self._telling.discard)
+    def _tell(self, server: str, signal: str, *given: WireModel) -> None:
+        if server in self._outboxes:
+            self._outboxes[server].put(signal, *given)
 
     async def _start(
         self, kind: str, server: str, *, yields_to_stop: bool
@@ -268,13 +265,6 @@ class Children:
             return _bare(server, ServerStatus.CANCELLED, "cancelled before its first step")
         seen = f"{type(cause).__name__}: {cause}" if cause else str(error)
         return _bare(server, ServerStatus.UNKNOWN, f"its workflow was ended from outside ({seen})")
-
-
-async def _signal(
-    handle: ChildWorkflowHandle[Any, Any], signal: str, argument: WireModel | None
-) -> None:
-    with contextlib.suppress(FailureError):  # it has ended meanwhile
-        await (handle.signal(signal) if argument is None else handle.signal(signal, argument))
 
 
 async def _end_of(handle: ChildWorkflowHandle[Any, Any]) -> ServerResult:

@@ -1,18 +1,23 @@
 """The plan on one server; runs on the server's own queue."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 from kitsune import names
-from kitsune.models.requests import Decision, ResolvedStep, ServerRequest
+from kitsune.models.requests import Decision, ResolvedStep, ServerCourse, ServerRequest
 from kitsune.models.results import ServerResult, ServerStatus, StepOutcome, json_of
-from kitsune.rollout.bounds import fit_server_result
+from kitsune.rollout.bounds import fit_outcomes, fit_server_result
 from kitsune.rollout.undo import how_undone
 from kitsune.workflows.guidance import Guidance
 from kitsune.workflows.steps import run_step, undo_steps, with_steps
+
+#: Bytes of outcomes that one run hands to the next: with a plan of 1 MiB they stay below the 2 MB of a payload.
+_CARRIED_BYTES = 400_000
 
 
 @dataclass
@@ -59,9 +64,13 @@ class ServerExecutionWorkflow:
         Raises:
             ApplicationError: `ServerFailed` or `ServerCancelled`, with the ServerResult as its detail.
         """
-        started_at = workflow.now()
-        request = await with_steps(request)
-        course = await self._run_steps(request)
+        before = request.course
+        started_at = before.started_at if before else workflow.now()
+        self._guidance.paused = self._guidance.paused or (before is not None and before.paused)
+        as_given, request = request, await with_steps(request)
+        course = await self._run_steps(
+            request, lambda course, step: self._continue(as_given, course, step, started_at)
+        )
         status, outcomes = course.status, course.outcomes
         broken = next((outcome for outcome in reversed(outcomes) if not outcome.success), None)
         error = None
@@ -93,14 +102,19 @@ class ServerExecutionWorkflow:
             result.error or status.value, json_of(result), type=kind, non_retryable=True
         )
 
-    async def _run_steps(self, request: ServerRequest) -> _Course:
+    async def _run_steps(
+        self, request: ServerRequest, between: Callable[[_Course, ResolvedStep], None]
+    ) -> _Course:
         """Run steps until one ends the plan here; every step that started has its outcome in the course."""
-        course = _Course()
-        for step in request.steps[request.first_step :]:
+        course = _course_so_far(request)
+        first = request.course.next_step if request.course else request.first_step
+        for step in request.steps[first:]:
             await self._guidance.until_resumed()
             if workflow.cancellation_reason() is not None:
                 course.status = ServerStatus.CANCELLED
                 return course
+            if step.index > first:
+                between(course, step)
             _describe(request, f"step {step.index + 1} of {len(request.steps)}: {step.name}")
             outcome = await run_step(request, step)
             course.outcomes.append(outcome)
@@ -114,11 +128,29 @@ class ServerExecutionWorkflow:
                 return course
         return course
 
+    def _continue(
+        self, as_given: ServerRequest, course: _Course, step: ResolvedStep, started_at: datetime
+    ) -> None:
+        """Go on in a new run, with a history of its own, where Temporal says that this one has become long."""
+        suggested = workflow.info().is_continue_as_new_suggested()
+        if not suggested or not workflow.patched("server-continues-as-new"):
+            return
+        so_far = ServerCourse(
+            outcomes=fit_outcomes(course.outcomes, _CARRIED_BYTES),
+            next_step=step.index,
+            started_at=started_at,
+            paused=self._guidance.paused,
+        )
+        workflow.continue_as_new(as_given.model_copy(update={"course": so_far}))
+
     async def _after_failure(
         self, request: ServerRequest, step: ResolvedStep, course: _Course
     ) -> StepOutcome:
         """Return the failed step's last outcome, when nobody wants it tried again; say what is undone."""
         course.undoes = request.undo_on_failure
+        if course.outcomes[-1].status == "interrupted" and _is_aborted():
+            course.undoes = False
+            return course.outcomes[-1]
         while request.on_failure == "ask":
             failed = course.outcomes[-1]
             _describe(request, f"held: step {step.name!r} failed, retry, skip or rollback?")
@@ -139,6 +171,16 @@ class ServerExecutionWorkflow:
                 course.undoes = False
                 break
         return course.outcomes[-1]
+
+
+def _is_aborted() -> bool:
+    """Return whether the rollout wanted the step to end: where that could not be done, nobody asked for an undo."""
+    return workflow.cancellation_reason() is not None and workflow.patched("aborted-interruption")
+
+
+def _course_so_far(request: ServerRequest) -> _Course:
+    carried = request.course.outcomes if request.course else []
+    return _Course(outcomes=[StepOutcome.model_validate(outcome) for outcome in carried])
 
 
 _REMARKS = {

@@ -1,7 +1,7 @@
 """One rollout: validate, ask, run batch after batch, stop where the rule says so, undo, report."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -26,12 +26,13 @@ from kitsune.models.results import (
     json_of,
 )
 from kitsune.models.shards import ShardReport
-from kitsune.rollout.batches import Batch
 from kitsune.rollout.bounds import fit_rollout_result
 from kitsune.rollout.limits import is_sharded, travels_by_reference
 from kitsune.rollout.steps import bytes_of_steps
 from kitsune.rollout.verdict import sentence_of, summarize
+from kitsune.workflows.clock import wait_after
 from kitsune.workflows.deadlines import Deadlines
+from kitsune.workflows.notices import Notices
 from kitsune.workflows.orders import Orders
 from kitsune.workflows.reporting import details_of, memo_of, progress_of, steering_of
 from kitsune.workflows.runner import DirectRunner, Runner
@@ -54,6 +55,7 @@ class OrchestrationWorkflow:
         self._orders = Orders(obey_stop=self._obey_stop, tell=self._tell)
         self._orders.listen()
         self._said: Any = None
+        self._notices = Notices()
         self._broken: BaseException | None = None
 
     @workflow.run
@@ -112,14 +114,17 @@ class OrchestrationWorkflow:
         self._tell()
         problems = await runner.ask_all()
         if problems and not state.abort:
+            await self._notices.refused(state)
             raise _refusal(problems)
         for batch in state.ledger.batches:
             await runner.run_batch(batch)
-            await self._wait_after(batch)
+            if not runner.goes_on_after(batch):
+                await wait_after(state, batch, tell=self._tell)
             await self._deadlines.pass_gate(batch)
         await runner.run_rest()
         await runner.undo()
-        return self._finish()
+        runner.close()
+        return await self._finish()
 
     async def _accept(self, arguments: Sequence[Any]) -> RolloutState:
         report = await workflow.execute_activity(
@@ -143,12 +148,14 @@ class OrchestrationWorkflow:
             run_id=info.first_execution_run_id,
             started_at=workflow.now(),
             warnings=list(report.warnings),
+            quick_types=report.quick_types,
             reference=PlanReference(workflow_id=info.workflow_id, run_id=info.run_id)
             if by_reference
             else None,
         )
         self._said = steering_of(self._state)
         workflow.upsert_memo(memo_of(self._state, word="running"))
+        self._notices.begin(self._state, report.webhooks)
         return self._state
 
     def _make_runner(self, state: RolloutState) -> Runner:
@@ -179,21 +186,7 @@ class OrchestrationWorkflow:
             self._obey_stop()
         self._tell()
 
-    async def _wait_after(self, batch: Batch) -> None:
-        state = self._accepted()
-        if state.stopped or not batch.wait_after:
-            return
-        state.phase = Phase.SOAKING if batch.canary else Phase.WAITING
-        state.wait_until = workflow.now() + timedelta(seconds=batch.wait_after)
-        self._tell()
-        await _wait_for(
-            lambda: state.stopped,
-            timeout=timedelta(seconds=batch.wait_after),
-            summary=state.phase.value,
-        )
-        state.wait_until = None
-
-    def _finish(self) -> RolloutResult:
+    async def _finish(self) -> RolloutResult:
         state = self._accepted()
         state.phase = Phase.DONE
         undone = state.plan.rollback_of
@@ -217,6 +210,7 @@ class OrchestrationWorkflow:
         )
         workflow.upsert_memo(memo_of(state, word=result.status.value))
         workflow.set_current_details(details_of(state, result))
+        await self._notices.end(state, result)
         kind = {
             RolloutStatus.STOPPED: names.FAILURE_ROLLOUT_STOPPED,
             RolloutStatus.ABORTED: names.FAILURE_ROLLOUT_ABORTED,
@@ -228,6 +222,7 @@ class OrchestrationWorkflow:
     def _tell(self) -> None:
         if self._state is None:
             return
+        self._notices.changed(self._state)
         workflow.set_current_details(details_of(self._state))
         steering = steering_of(self._state)
         if steering != self._said:
@@ -250,10 +245,3 @@ def _refusal(problems: Sequence[Problem]) -> ApplicationError:
         type=names.FAILURE_INVALID_PLAN,
         non_retryable=True,
     )
-
-
-async def _wait_for(condition: Callable[[], bool], *, timeout: timedelta, summary: str) -> None:
-    try:
-        await workflow.wait_condition(condition, timeout=timeout, timeout_summary=summary)
-    except TimeoutError:
-        return

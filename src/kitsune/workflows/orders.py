@@ -121,8 +121,7 @@ class Orders:
                 return "already aborted"
             state.abort = merged
             state.record(names.ABORT, order, "with rollback")
-            if state.phase is not Phase.ROLLING_BACK:
-                self.obey_stop()
+            self._obey_abort(state)
             return "already aborted; now with rollback"
         if state.phase is Phase.ROLLING_BACK and not order.rollback:
             return "already rolling back, which goes on"
@@ -131,9 +130,14 @@ class Orders:
         why = f": {order.reason}" if order.reason else ""
         state.ledger.stop(f"aborted by {order.actor}{why}")
         state.record(names.ABORT, order, "with rollback" if order.rollback else "")
+        self._obey_abort(state)
+        return "aborted"
+
+    def _obey_abort(self, state: RolloutState) -> None:
         if state.phase is not Phase.ROLLING_BACK:
             self.obey_stop()
-        return "aborted"
+        elif self._runner is not None:
+            self._runner.undo_more()
 
     def _pause(self, state: RolloutState, runner: Runner, order: PauseOrder) -> str:
         if state.paused and (order.drain or not state.drain):

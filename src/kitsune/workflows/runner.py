@@ -31,8 +31,17 @@ class Runner(Protocol):
     async def run_rest(self) -> None:
         """Wait for servers that were left behind by their batches, because they were away."""
 
+    def goes_on_after(self, batch: Batch) -> bool:
+        """Return whether what runs a batch waits behind it, and starts the next one, by itself."""
+
     async def undo(self) -> None:
         """Undo what has to be undone, and end everything."""
+
+    def undo_more(self) -> None:
+        """Take an operator's wish to undo more, while some is undone already."""
+
+    def close(self) -> None:
+        """End what only looks on."""
 
     def obey_stop(self) -> None:
         """Let nothing more start, and end what runs where the plan or an operator says so."""
@@ -115,6 +124,17 @@ class DirectRunner:
             state.clock.resume(workflow.now())  # an undo is never held
             self._tell()
             await undoing.run()
+
+    def goes_on_after(self, batch: Batch) -> bool:
+        """Return False: each batch is started by whoever owns this runner."""
+        del batch
+        return False
+
+    def undo_more(self) -> None:
+        """Do nothing: what is left to undo is asked anew all the time."""
+
+    def close(self) -> None:
+        """End the watch; nothing is in flight any more."""
         self._children.close()
 
     def obey_stop(self) -> None:

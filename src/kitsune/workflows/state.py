@@ -53,6 +53,8 @@ class RolloutState:
         absent: Servers that did not answer and are waited for when their batch comes.
         pending: Servers whose rollback waits for them.
         rollback_until: Until when it does.
+        undo_rounds: How often nothing else was left to undo but those.
+        quick_types: Step types that are done in milliseconds.
         changes: Grows with everything that may let the rollout go on.
     """
 
@@ -79,10 +81,12 @@ class RolloutState:
     absent: set[str] = field(default_factory=set)
     pending: set[str] = field(default_factory=set)
     rollback_until: datetime | None = None
+    undo_rounds: int = 0
     changes: int = 0
     phase: Phase = Phase.PREFLIGHT
     wait_until: datetime | None = None
     reference: PlanReference | None = None
+    quick_types: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.steps: list[ResolvedStep] = resolve_steps(self.plan)
@@ -151,6 +155,7 @@ class RolloutState:
             server_id=server_id,
             steps=[] if self.reference else self.steps,
             plan=self.reference,
+            quick_types=self.quick_types,
             heartbeat_timeout=self.plan.heartbeat_timeout,
             undo_on_failure=self.plan.rollback.scope != "none",
             result_limit=server_result_limit(len(self.plan.servers)),

@@ -7,7 +7,12 @@ from typing import Any
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError, ApplicationError, CancelledError
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    CancelledError,
+    FailureError,
+)
 from temporalio.workflow import ActivityCancellationType, ActivityHandle
 
 from kitsune import names
@@ -29,6 +34,10 @@ _SLACK = timedelta(minutes=10)
 _DELIVERIES = timedelta(days=1)
 #: How long reading a plan may take.
 _LOADING = timedelta(minutes=1)
+#: So many steps in a row may be local activities, less one.
+_LOCAL_IN_A_ROW = 8
+#: A quick step that is tried again later than this is waited for by a timer, not by a workflow task.
+_LOCAL_RETRY = timedelta(milliseconds=500)
 _CANCELLED = "cancelled while it ran"
 #: What the undoing of a step amounts to that was executed in several generations.
 _UNDONE_WORST_FIRST = {
@@ -71,11 +80,16 @@ async def run_step(
     generation += request.generation
     started_at = workflow.now()
     handle = _start(
-        names.EXECUTE_STEP, request, step, result_type=StepOutcome, generation=generation
+        names.EXECUTE_STEP,
+        request,
+        step,
+        result_type=StepOutcome,
+        generation=generation,
+        local=runs_locally(request, step),
     )
     try:
         outcome: StepOutcome = await _end_of(handle, cancel=True)
-    except ActivityError as error:
+    except FailureError as error:
         cancelled = workflow.cancellation_reason() is not None
         outcome = _outcome_of(error, step, cancelled=cancelled)
     return outcome.model_copy(
@@ -110,16 +124,25 @@ async def _undo(request: ServerRequest, outcome: StepOutcome) -> StepOutcome:
             result_type=UndoOutcome,
             begun=begun,
             generation=generation,
+            local=runs_locally(request, step),
         )
         try:
             report: UndoOutcome = await _end_of(handle, cancel=False)
-        except ActivityError as error:
+        except FailureError as error:
             failed = _outcome_of(error, step, cancelled=False)
             update = {"undone": "rollbackFailed", "undo_error": failed.error}
         else:
             update = {"undone": report.undone, "undo_error": None}
         undone.append(outcome.model_copy(update=update))
     return min(undone, key=lambda tried: _UNDONE_WORST_FIRST.get(tried.undone or "", 0))
+
+
+def runs_locally(request: ServerRequest, step: ResolvedStep) -> bool:
+    """Return whether a step is run, and undone, by a local activity: within the workflow task that asks for it.
+
+    Nothing reaches the workflow meanwhile, no pause and no abort; so after some such steps comes one that is not.
+    """
+    return step.type in request.quick_types and step.index % _LOCAL_IN_A_ROW != _LOCAL_IN_A_ROW - 1
 
 
 def _start(
@@ -129,39 +152,54 @@ def _start(
     *,
     result_type: type,
     generation: int,
+    local: bool,
     begun: bool = False,
 ) -> ActivityHandle[Any]:
     executions = step.maximum_attempts or EXECUTIONS_WHERE_IDEMPOTENT
     once = step.timeout + _SLACK
     undoing = "undo " if activity == names.ROLLBACK_STEP else ""
+    given = StepRequest(
+        rollout_id=request.rollout_id,
+        run_id=request.run_id,
+        server_id=request.server_id,
+        step=step,
+        generation=generation,
+        output_limit=request.output_limit,
+        begun=begun,
+        refuse_conflicts=request.refuse_conflicts,
+        rollback_generation=undo_generation(request.rollback_generation, generation),
+        plan=request.plan if step.params_in_plan else None,
+    )
+    in_all = min(executions * (once + step.maximum_interval) + _DELIVERIES, LONGEST)
+    retry_policy = RetryPolicy(
+        initial_interval=step.initial_interval,
+        backoff_coefficient=step.backoff_coefficient,
+        maximum_interval=max(step.maximum_interval, step.initial_interval),
+    )
+    summary = f"{undoing}{step.index + 1}/{len(request.steps)} {step.name} ({step.type})"[:200]
+    if local:
+        return workflow.start_local_activity(
+            activity,
+            given,
+            result_type=result_type,
+            start_to_close_timeout=once,
+            schedule_to_close_timeout=in_all,
+            retry_policy=retry_policy,
+            local_retry_threshold=_LOCAL_RETRY,
+            cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+            summary=summary,
+        )
     return workflow.start_activity(
         activity,
-        StepRequest(
-            rollout_id=request.rollout_id,
-            run_id=request.run_id,
-            server_id=request.server_id,
-            step=step,
-            generation=generation,
-            output_limit=request.output_limit,
-            begun=begun,
-            refuse_conflicts=request.refuse_conflicts,
-            rollback_generation=undo_generation(request.rollback_generation, generation),
-            plan=request.plan if step.params_in_plan else None,
-        ),
+        given,
         task_queue=names.server_queue(request.server_id),
         result_type=result_type,
         start_to_close_timeout=once,
-        schedule_to_close_timeout=min(
-            executions * (once + step.maximum_interval) + _DELIVERIES, LONGEST
-        ),
+        schedule_to_close_timeout=in_all,
         heartbeat_timeout=request.heartbeat_timeout,
-        retry_policy=RetryPolicy(
-            initial_interval=step.initial_interval,
-            backoff_coefficient=step.backoff_coefficient,
-            maximum_interval=max(step.maximum_interval, step.initial_interval),
-        ),
+        retry_policy=retry_policy,
         cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-        summary=f"{undoing}{step.index + 1}/{len(request.steps)} {step.name} ({step.type})"[:200],
+        summary=summary,
     )
 
 
@@ -197,8 +235,8 @@ async def _sleep(step: ResolvedStep) -> StepOutcome:
     )
 
 
-def _outcome_of(error: ActivityError, step: ResolvedStep, *, cancelled: bool) -> StepOutcome:
-    cause = error.cause
+def _outcome_of(error: FailureError, step: ResolvedStep, *, cancelled: bool) -> StepOutcome:
+    cause = error.cause if isinstance(error, ActivityError) else error  # local ones come bare
     if (
         isinstance(cause, ApplicationError)
         and cause.type == names.FAILURE_STEP_FAILED

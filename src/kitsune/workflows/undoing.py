@@ -9,6 +9,7 @@ from temporalio import workflow
 from kitsune.models.results import ServerResult, ServerStatus
 from kitsune.rollout.targets import pending_result, servers_to_undo, undone_result
 from kitsune.workflows.children import Children, ServerTaken
+from kitsune.workflows.clock import next_change
 from kitsune.workflows.preflight import Preflight
 from kitsune.workflows.state import RolloutState
 
@@ -45,9 +46,16 @@ class Undoing:
         self.children.hurry()
         await self._undo_groups()
         while self._later:
-            later, self._later = self._later, []
-            await asyncio.gather(*later)
+            self.state.undo_rounds += 1
+            # An operator may ask for more while some are waited for.
+            await next_change(self.state, unless=self._is_later_done)
+            if self._is_later_done():
+                later, self._later = self._later, []
+                await asyncio.gather(*later)
             await self._undo_groups()
+
+    def _is_later_done(self) -> bool:
+        return all(task.done() for task in self._later)
 
     async def _undo_groups(self) -> None:
         while groups := self._groups():  # asked anew: an operator may ask for more while it goes on

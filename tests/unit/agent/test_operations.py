@@ -9,10 +9,13 @@ from datetime import timedelta
 
 import pytest
 
+from kitsune.agent import leftovers
 from kitsune.agent.journal import Journal, Operation
-from kitsune.agent.operations import OperationRunner, Work
+from kitsune.agent.operations import OperationRunner
 from kitsune.agent.processes import boot_id, process_start_time
-from kitsune.errors import JournalUnavailable, NothingLeft, StepFailed
+from kitsune.agent.survivors import remaining
+from kitsune.agent.work import Work
+from kitsune.errors import JournalUnavailable, NothingLeft, ProcessRemains, StepFailed
 from kitsune.models.results import StepOutcome
 from kitsune.names import ENV_OPERATION
 
@@ -291,17 +294,35 @@ async def test_an_end_that_cannot_be_recorded_is_told_as_it_was_and_not_repeated
     assert handler.attempts == [1]
 
 
+async def test_what_could_not_be_recorded_is_recorded_once_there_is_room(journal):
+    disk = FullDisk(journal)
+    runner = OperationRunner(disk)
+    await runner.run(OPERATION, work(Handler({"answer": 42})))
+    await runner.catch_up()
+    assert (await journal.find(OPERATION.id)).state == "started"
+    disk.full = False
+    await runner.catch_up()
+    entry = await journal.find(OPERATION.id)
+    assert (entry.state, entry.outcome.outputs) == ("finished", {"answer": 42})
+    handler = Handler({})
+    assert (await OperationRunner(journal).run(OPERATION, work(handler))).outcome.success
+    assert handler.attempts == []
+
+
 class FullDisk:
     """A journal whose disk fills up while a step runs."""
 
     def __init__(self, journal):
         self._journal = journal
+        self.full = True
 
     def __getattr__(self, name):
         return getattr(self._journal, name)
 
-    async def end(self, *_args, **_keys):
-        raise JournalUnavailable("the journal cannot be written: disk full")
+    async def end(self, *args, **keys):
+        if self.full:
+            raise JournalUnavailable("the journal cannot be written: disk full")
+        await self._journal.end(*args, **keys)
 
 
 async def test_what_still_runs_for_another_rollout_is_ended_first(journal):
@@ -381,3 +402,73 @@ def test_operations_differ_by_run_server_step_phase_and_generation_only():
     assert len(ids) == 32
     renamed = Operation("other", "run-1", "server-1", 0, "other name")
     assert renamed.id == OPERATION.id
+
+
+@pytest.fixture
+def stubborn():
+    """A process that stands for one that KILL does not end."""
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+async def leave_it(runner, handler, process, **more):
+    """Cancel a step whose handler says that a process remains; return the outcome."""
+    left = {}
+    caller = asyncio.create_task(
+        runner.run(OPERATION, replace(work(handler, executions=3), left=left, **more))
+    )
+    await handler.started.wait()
+    left.update(remaining([process.pid]))
+    await runner.cancel(OPERATION)
+    return await caller
+
+
+async def test_what_could_not_be_ended_is_never_told_as_cancelled(journal, stubborn):
+    verdict = await leave_it(OperationRunner(journal), Handler("wait"), stubborn)
+    assert (verdict.outcome.status, verdict.final) == ("interrupted", True)
+    assert f"KILL was sent, and still present: process {stubborn.pid}" in verdict.outcome.error
+
+
+async def test_a_step_that_timed_out_does_not_run_again_beside_what_it_left(journal, stubborn):
+    handler, left = Handler("wait"), remaining([stubborn.pid])
+    verdict = await OperationRunner(journal).run(
+        OPERATION, replace(work(handler, executions=3, timeout=0.05), left=left)
+    )
+    assert verdict.final
+    assert verdict.outcome.error.startswith("timed out after 0.05s; KILL was sent")
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize("phase", ["execute", "rollback"])
+async def test_nothing_begins_on_a_server_while_something_cannot_be_ended(
+    journal, stubborn, restarted, phase
+):
+    runner, handler = OperationRunner(journal), Handler({})
+    await runner.run(replace(OPERATION, step_index=9), work(Handler({})))
+    await leave_it(runner, Handler("wait"), stubborn)
+    if restarted:
+        runner = OperationRunner(journal)
+    other = replace(OPERATION, step_index=1, phase=phase, run_id="run-2")
+    with pytest.raises(ProcessRemains, match=f"'deploy' of rollout 'r'.* process {stubborn.pid}"):
+        await runner.run(other, work(handler))
+    with pytest.raises(ProcessRemains):
+        await runner.refuse_beside_survivors()
+    assert (await runner.run(OPERATION, work(handler))).outcome.status == "interrupted"  # told
+    stubborn.kill()
+    stubborn.wait()
+    assert (await runner.run(other, work(handler))).outcome.success
+    assert handler.attempts == [1]
+
+
+async def test_a_rollback_does_not_touch_what_a_dead_agents_step_still_holds(
+    journal, stubborn, monkeypatch
+):
+    async def end_nothing(_marker, _root, *, grace):
+        return [stubborn.pid]
+
+    monkeypatch.setattr(leftovers, "end_tree", end_nothing)
+    await die_in_the_middle(journal, pid=stubborn.pid)
+    with pytest.raises(ProcessRemains, match="has not ended: KILL was sent"):
+        await OperationRunner(journal).settle(OPERATION)

@@ -1,5 +1,8 @@
 import asyncio
+import contextlib
 import os
+import sqlite3
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,12 +14,21 @@ from kitsune.errors import JournalUnavailable
 from kitsune.models.results import StepOutcome
 
 DONE = StepOutcome(name="write", success=True)
+DAY = timedelta(days=1)
 LATER = datetime.now(UTC) + timedelta(days=31)
 
 
-def operation(rollout: str, index: int = 0) -> Operation:
+AT_ONCE = Retention(age=timedelta(0))
+
+
+def operation(rollout: str, index: int = 0, *, handed_out_for: timedelta = DAY) -> Operation:
     return Operation(
-        rollout_id=rollout, run_id=rollout, server_id="web-1", step_index=index, step_name="s"
+        rollout_id=rollout,
+        run_id=rollout,
+        server_id="web-1",
+        step_index=index,
+        step_name="s",
+        deliverable_until=datetime.now(UTC) + handed_out_for,
     )
 
 
@@ -120,12 +132,60 @@ def test_nothing_is_removed_when_the_journal_cannot_be_read(tmp_path: Path) -> N
     assert all(folder.exists() for folder in folders)
 
 
-async def test_an_agent_cleans_up_when_it_starts(tmp_path: Path) -> None:
-    await record(tmp_path, operation("old"))
-    keeping = asyncio.create_task(keep_tidy(tmp_path, Retention(age=timedelta(0))))
-    while read_journal(tmp_path / "journal.sqlite", limit=9):
+async def test_an_agent_cleans_up_when_it_starts_and_keeps_what_is_not_over(
+    tmp_path: Path,
+) -> None:
+    past = -timedelta(seconds=1)
+    await record(tmp_path, operation("over", handed_out_for=past))
+    await record(tmp_path, operation("open", handed_out_for=past))
+    folders = leave(tmp_path, operation("open").id)
+    asked: list[str] = []
+
+    async def find_open(rollouts: Sequence[str]) -> set[str]:
+        asked.extend(rollouts)
+        return {"open"}
+
+    keeping = asyncio.create_task(keep_tidy(tmp_path, AT_ONCE, find_open))
+    while len(left := read_journal(tmp_path / "journal.sqlite", limit=9)) > 1:
         await asyncio.sleep(0.01)
     keeping.cancel()
+    assert asked == ["over", "open"]
+    assert [entry.rollout_id for entry in left] == ["open"]
+    assert all(folder.exists() for folder in folders)
+
+
+async def test_what_temporal_may_hand_out_again_is_kept_however_short_the_retention(
+    tmp_path: Path,
+) -> None:
+    await record(tmp_path, operation("r", 0, handed_out_for=DAY / 2), operation("r", 1))
+    folders = leave(tmp_path, operation("r").id)
+    now = datetime.now(UTC)
+    assert tidy(tmp_path, AT_ONCE, now=now + 0.9 * DAY).removed == []
+    assert all(folder.exists() for folder in folders)
+    # The rollout is kept as a whole: its undoing reads the rows of all its steps.
+    gone = tidy(tmp_path, AT_ONCE, now=now + 1.1 * DAY).removed
+    assert [each.kind for each in gone].count("journal") == 2
+
+
+async def test_the_last_execution_says_how_long_a_row_is_needed(tmp_path: Path) -> None:
+    await record(tmp_path, operation("r", handed_out_for=timedelta(0)), operation("r"))
+    assert tidy(tmp_path, AT_ONCE, now=datetime.now(UTC) + DAY / 2).removed == []
+
+
+@pytest.mark.parametrize("schema", [1, 2])
+async def test_rows_of_an_older_kitsune_are_kept_for_two_days(tmp_path: Path, schema: int) -> None:
+    await record(tmp_path, operation("old"))
+    newer = {
+        1: ["deliverable_until", "run_id", "step_index", "step_type"],
+        2: ["deliverable_until"],
+    }
+    with contextlib.closing(sqlite3.connect(tmp_path / "journal.sqlite")) as db:
+        for column in newer[schema]:
+            db.execute(f"alter table operations drop column {column}")
+        db.execute(f"pragma user_version = {schema}")
+        db.commit()
+    assert tidy(tmp_path, AT_ONCE, now=datetime.now(UTC) + DAY).removed == []
+    assert len(tidy(tmp_path, AT_ONCE, now=datetime.now(UTC) + 3 * DAY).removed) == 1
 
 
 def test_ages_may_be_written_in_days() -> None:

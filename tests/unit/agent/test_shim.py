@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from kitsune.agent import shim
 from kitsune.agent.failpoints import FAIL_POINTS
 from kitsune.agent.proc import read_process
 from kitsune.agent.processes import alive_members
@@ -133,7 +134,8 @@ async def test_a_script_that_died_with_its_shim_is_never_run_again(server):
     params = server.script()
     await begun_and_orphaned(server, params)
     for pid in alive_members(server.bench.operation_id):
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # the first one may take the others along
+            os.kill(pid, signal.SIGKILL)
     await until(lambda: not alive_members(server.bench.operation_id))
     with pytest.raises(NothingLeft):
         await server.resume(params)
@@ -157,6 +159,22 @@ async def test_an_agent_that_dies_at_any_moment_leaves_one_run_of_the_script(ser
     assert server.agent.wait(60) == -signal.SIGKILL
     outputs = await server.resume(params)
     assert outputs["stdout"]["text"] == "begun\ndone\n"
+    assert server.notes() == ["START", "END"]
+
+
+async def test_a_shim_that_was_never_told_to_go_does_not_disturb_the_next_one(server):
+    params = server.script()
+    server.start(params, KITSUNE_FAILPOINTS="shim.ready=sleep:100")
+    await until(lambda: any(server.state.glob("operations/*/exit.json.new")))
+    (late,) = alive_members(server.bench.operation_id)
+    os.kill(late, signal.SIGSTOP)
+    server.agent.kill()
+    server.agent.wait()
+    resumed = asyncio.create_task(server.resume(params))
+    await until(lambda: server.notes() == ["START"])
+    assert not (found := read_process(late)) or found.ended
+    server.hold.touch()
+    assert (await resumed)["exitCode"] == 0
     assert server.notes() == ["START", "END"]
 
 
@@ -250,3 +268,16 @@ async def test_what_a_script_was_given_is_not_on_disk_once_it_has_ended(server):
 
 def test_the_fail_points_are_these():
     assert len(FAIL_POINTS) == 12
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {},
+        {"exitCode": 0, "signal": None, "endedBy": "timeout", "startedAt": 1764111111.25},
+        {"left": [1, 2], "limit": {"name": "memory", "limit": 10, "used": 11}, "yes": True},
+        {"spoolError": 'stdout is not whole: "no" \\ space\n\x00 é \ud83e'},
+    ],
+)
+def test_its_record_is_json(record):
+    assert json.loads(shim._json(record)) == json.loads(json.dumps(record))

@@ -1,5 +1,6 @@
 import json
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,16 @@ def run(state: Path, *arguments: str) -> Result:
     return CliRunner().invoke(kitsune, ["agent", *arguments], env=environ)
 
 
-def operation(index: int, name: str) -> Operation:
+def operation(
+    index: int, name: str, *, deliverable_until: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+) -> Operation:
     return Operation(
-        rollout_id="deploy-1", run_id="run", server_id="web-1", step_index=index, step_name=name
+        rollout_id="deploy-1",
+        run_id="run",
+        server_id="web-1",
+        step_index=index,
+        step_name=name,
+        deliverable_until=deliverable_until,
     )
 
 
@@ -104,6 +112,17 @@ async def test_gc_says_what_it_removes_and_how_much(state: Path) -> None:
     assert 5000 <= done["bytes"] < 50_000
     assert not undo.exists()
     assert run(state, "gc").stdout == "nothing to remove\n"
+
+
+async def test_gc_leaves_what_temporal_may_hand_out_again(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.sqlite")
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    written = operation(0, "write", deliverable_until=tomorrow)
+    await journal.begin(written, boot_id=boot_id())
+    await journal.end(written.id, StepOutcome(name="write", success=True), final=True)
+    await journal.close()
+    assert run(tmp_path, "gc", "--older-than", "0s").stdout == "nothing to remove\n"
+    assert "write" in run(tmp_path, "journal").stdout
 
 
 @pytest.mark.parametrize("age", ["soon", "-1d", "3 months"])

@@ -1,6 +1,10 @@
 """What happened between two looks becomes events, each told once and in order."""
 
-from kitsune.cli.events import events_between, progress_at_end, stamp
+import pytest
+
+from kitsune.cli.event_schema import COMMON, EVENTS
+from kitsune.cli.events import Event, events_between, progress_at_end, stamp
+from kitsune.models.orders import Gate, OrderRecord
 from kitsune.models.progress import BatchProgress, Phase, Progress, ServerProgress
 
 
@@ -167,3 +171,33 @@ def test_a_rollout_that_was_over_before_it_could_be_seen_is_told_whole(result_of
     )
     assert any(text.startswith("a failed") for text in texts_told)
     assert "()" not in texts_told[0]
+
+
+@pytest.fixture
+def everything(progress_of, noon, after):
+    """Two looks between which all kinds of events happen."""
+    first = progress_of({"a": "running"}, gate=Gate(id="canary", opened_at=noon))
+    failed = ServerProgress(server_id="a", state="failed", ended_at=after(3), error="x", batch=0)
+    second = progress_of(
+        [failed],
+        phase=Phase.STOPPING,
+        warnings=["mind the gap"],
+        orders=[OrderRecord(verb="pause", actor="anna", at=after(2))],
+        batches=[BatchProgress(index=0, servers=1, ended=1, state="done")],
+    )
+    return [
+        *events_between(None, first, now=noon),
+        *events_between(first, second, now=after(5)),
+    ]
+
+
+def test_every_event_has_exactly_the_keys_that_the_reference_names(everything):
+    seen = {}
+    for event in everything:
+        told = event.as_json("web-1")
+        assert COMMON.keys() <= told.keys()
+        seen.setdefault(event.kind, set()).update(told.keys() - COMMON.keys())
+    assert seen == {
+        name: set(keys) for name, (_, keys) in EVENTS.items() if name not in ("contact", "result")
+    }
+    assert Event(everything[0].time, "contact", "", {}).as_json("r").keys() == COMMON.keys()

@@ -6,10 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kitsune.cli.console import _ASCII as ASCII
 from kitsune.cli.console import Glyphs
-from kitsune.cli.screen import RUNNING_SHOWN, Frame, clock, draw, shown_at_work, summary
+from kitsune.cli.controls import Ui
+from kitsune.cli.screen import Frame, draw, shown_at_work, summary
+from kitsune.cli.screen_head import clock
+from kitsune.cli.screen_tree import RUNNING_SHOWN
+from kitsune.models.orders import Gate
 from kitsune.models.progress import BatchProgress, Phase, Progress, ServerProgress
-from kitsune.service.running import RunningStep
+from kitsune.service.running import RunningStep, Tail
 
 
 @pytest.fixture
@@ -68,21 +73,114 @@ def test_a_drawing_tells_phase_batch_time_limit_counts_and_steps(drawn, busy):
     assert lines[0] == "web-1  web"
     assert lines[1].startswith("RUNNING  batch 2/3  1:00  5 failures, 25% of 40 servers")
     assert "10 ✔ succeeded  5 ✖ failed  20 ◌ running  5 · pending" in lines
-    assert "✔ batch 1/3 canary  15/15 ended" in lines
-    assert "◌ busy-0  1:00  2/4 restart nginx (script) (delivery 2)  waiting" in lines
-    assert "… 12 more at work" in lines
-    assert "✖ broken-4  rolled back  step 'deploy': exit code 3:" in lines
-    assert "    fourth" in lines
+    assert "⚠ batch 1/3 canary  15/15  5 failed" in lines
+    assert "◌ batch 2/3  0/20  1:00" in lines
+    assert "  ├ ◌ busy-0  1:00  2/4 restart nginx (script) (delivery 2)  waiting" in lines
+    assert "  └ … 12 more at work" in lines
+    assert "· batch 3/3  5 to come" in lines
+    failed = lines.index("✖ 5 servers: broken-0, broken-1, broken-2 and 2 more  5 rolled back")
+    assert lines[failed + 1 : failed + 4] == [
+        "    step 'deploy': exit code 3:",
+        "    … 2 lines between",
+        "    third",
+    ]
     assert lines[-1] == "Ctrl-C detaches; the rollout goes on"
+
+
+def test_the_keys_that_make_sense_stand_at_the_bottom(drawn, busy):
+    lines = drawn(Frame(progress=busy, keys=True))
+    assert lines[-1] == "p pause  f failed  l logs  A abort  q detach  ? help"
+
+
+def test_help_explains_the_keys_and_an_abort_is_asked_for(drawn, busy):
+    text = "\n".join(drawn(Frame(progress=busy, keys=True, ui=Ui(help=True))))
+    assert "  A  abort: asks once" in text
+    assert "broken" not in text
+    asked = drawn(Frame(progress=busy, keys=True, ui=Ui(asking=True)))
+    assert asked[-2].startswith("Abort? y: yes")
+
+
+def test_failed_only_names_every_server_and_keeps_every_line(drawn, busy):
+    lines = drawn(Frame(progress=busy, ui=Ui(failed_only=True)))
+    assert "    broken-0 broken-1 broken-2 broken-3 broken-4" in lines
+    assert [line for line in lines if line.strip() in ("first", "second", "third", "fourth")] == [
+        "    first",
+        "    second",
+        "    third",
+        "    fourth",
+    ]
+    assert not any("busy" in line for line in lines)
+
+
+def test_logs_show_the_last_lines_of_what_runs(drawn, busy):
+    tail = Tail(30, b"one\ntwo\nthree\x1b[2J\n")
+    step = RunningStep("busy-0", "2/4 build (script)", execution=1, tails={"stdout": tail})
+    lines = drawn(Frame(progress=busy, steps={"busy-0": step}, ui=Ui(logs=True)))
+    at = lines.index("◌ busy-0  2/4 build (script)")
+    assert lines[at + 1 : at + 4] == ["    one", "    two", "    three\\x1b[2J"]
+    assert "whole: kitsune logs web-1 SERVER -f" in lines
+    none = drawn(Frame(progress=busy, ui=Ui(logs=True)))
+    assert "no server at work has printed anything lately" in none
+
+
+def test_a_long_error_takes_two_rows_on_a_narrow_screen(drawn, progress_of, after):
+    error = "step 'x': exit code 1: " + "a long story of what went wrong " * 3
+    broken = ServerProgress(server_id="a", state="failed", ended_at=after(1), error=error)
+    lines = drawn(Frame(progress=progress_of([broken])), width=40)
+    at = lines.index("✖ 1 server: a")
+    assert lines[at + 1] == "    step 'x': exit code 1: a long story"
+    assert lines[at + 2].startswith("      of what went wrong a long story")
+    assert lines[at + 2].endswith("…")
+
+
+def test_many_batches_are_those_around_the_current_one_and_a_gate_has_its_place(
+    drawn, progress_of, noon
+):
+    batches = [
+        BatchProgress(index=n, servers=1, ended=1, state="done")
+        if n <= 20
+        else BatchProgress(index=n, servers=1)
+        for n in range(40)
+    ]
+    servers = [ServerProgress(server_id=f"s{n}", batch=n) for n in range(40)]
+    progress = progress_of(
+        servers, batch=20, batch_count=40, batches=batches, gate=Gate(id="batch-21", opened_at=noon)
+    )
+    lines = [line.split("  ")[0] for line in drawn(Frame(progress=progress))]
+    at = lines.index("✔ 18 batches done")
+    assert lines[at : at + 8] == [
+        "✔ 18 batches done",
+        "✔ batch 19/40",
+        "✔ batch 20/40",
+        "✔ batch 21/40",
+        "◷ gate batch-21",
+        "· batch 22/40",
+        "· batch 23/40",
+        "· 17 batches to come",
+    ]
+
+
+def test_without_unicode_the_screen_is_ascii(busy, after):
+    frame = Frame(progress=busy, keys=True, steps={"busy-0": RunningStep("busy-0", "1/1 x")})
+    for width in (40, 80, 200):
+        lines = draw(frame, now=after(60), width=width, height=30, glyphs=ASCII)
+        assert "".join(line.plain for line in lines).isascii()
 
 
 @pytest.mark.parametrize("width", [1, 20, 40, 60, 200])
 @pytest.mark.parametrize("height", [1, 3, 8, 12, 24, 60])
 def test_a_drawing_fits_its_screen(drawn, busy, width, height):
-    frame = Frame(progress=busy, note="lost contact with Temporal at localhost:7233, retrying")
-    lines = drawn(frame, width=width, height=height)
-    assert 0 < len(lines) <= height
-    assert all(len(line) <= width for line in lines)
+    note = "lost contact with Temporal at localhost:7233, retrying"
+    for ui in (
+        Ui(),
+        Ui(help=True),
+        Ui(asking=True),
+        Ui(failed_only=True),
+        Ui(logs=True, message="x"),
+    ):
+        lines = drawn(Frame(progress=busy, note=note, ui=ui, keys=True), width=width, height=height)
+        assert 0 < len(lines) <= height
+        assert all(len(line) <= width for line in lines)
 
 
 @given(
@@ -102,7 +200,7 @@ def test_the_bar_is_never_longer_than_the_screen(counts, width):
 
 def test_failures_stay_on_a_small_screen_and_show_their_error(drawn, busy):
     text = "\n".join(drawn(Frame(progress=busy), width=60, height=16))
-    assert "broken-4" in text
+    assert "5 servers: broken-0" in text
     assert "detaches" in text
 
 
@@ -119,7 +217,7 @@ def test_a_server_that_waits_says_for_whom_and_is_not_asked(drawn, progress_of):
 
 def test_a_soak_counts_down(drawn, progress_of, after):
     soaking = progress_of({"a": "succeeded"}, phase=Phase.SOAKING, wait_until=after(72))
-    assert "12s left" in drawn(Frame(progress=soaking))[1]
+    assert "next batch in 12s" in drawn(Frame(progress=soaking))[1]
 
 
 def test_what_a_server_prints_cannot_move_the_cursor(drawn, progress_of):

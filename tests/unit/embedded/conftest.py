@@ -8,7 +8,7 @@ def eventually():
     """Wait until something is so; fails after 20 s."""
 
     async def wait(holds):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not holds():
                 await asyncio.sleep(0.01)
 

@@ -18,6 +18,7 @@ from kitsune.agent.processes import alive_members
 from kitsune.errors import JournalUnavailable, StepFailed
 from kitsune.handlers.base import StepContext
 from kitsune.handlers.script import ScriptHandler, ScriptParams
+from support.open_files import open_files
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
 #: Far longer than anything here may take: reached only when it hangs.
@@ -305,7 +306,12 @@ async def test_progress_shows_the_last_lines(run, context, tmp_path, monkeypatch
 
     text = 'printf "a\\nb\\n"; echo w >&2; while [ ! -e "$GO" ]; do sleep 0.01; done; echo c'
     await run(context(report=report), inline=text, env={"GO": str(tmp_path / "go")})
-    assert {"stdout": "b", "stderr": "w", "bytes": 6} in reports
+    report = next(details for details in reports if details["bytes"] == 6)
+    assert (report["stdout"], report["stderr"]) == ("b", "w")
+    assert report["tails"] == {
+        "stdout": {"text": "a\nb\n", "end": 4},
+        "stderr": {"text": "w\n", "end": 2},
+    }
     sizes = [details["bytes"] for details in reports]
     assert sizes == sorted(set(sizes))  # only when something was printed
 
@@ -417,11 +423,11 @@ async def test_a_file_that_is_no_program_is_said_plainly(run, tmp_path, content,
 
 async def test_nothing_stays_open_after_many_scripts(run):
     await run(command="true")
-    before = len(names_in("/proc/self/fd"))
+    before = open_files()
     for _ in range(5):
         await run(inline="cat", stdin="x")
         await failure_of(run(command="nope"))
-    assert len(names_in("/proc/self/fd")) == before
+    assert open_files() - before == {}
 
 
 async def roll_back(ctx, **written):

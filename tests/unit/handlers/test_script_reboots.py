@@ -3,11 +3,12 @@
 import asyncio
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from kitsune.agent import proc
-from kitsune.errors import StepFailed
+from kitsune.errors import NothingLeft, StepFailed
 from kitsune.handlers.base import RecordedProcess
 from kitsune.handlers.script import ScriptHandler
 from kitsune.handlers.script_reboots import resume_with_reboots, run_with_reboots
@@ -116,6 +117,25 @@ async def test_a_run_after_the_restart_is_never_taken_for_the_process_of_the_one
     process = RecordedProcess(boot, 7, 8)
     await resume_with_reboots(replace(ctx, process=process), script.run, attach)
     assert seen == [process if boot == "1" else None]
+
+
+async def test_a_run_of_which_a_power_cut_has_left_nothing_is_not_taken_for_one_that_never_began(
+    host, ctx
+):
+    """Its process is in the journal before it begins; the files that it makes may be lost with the power."""
+    script, seen = Script(restarts=1), []
+
+    async def attach(part, reboots):
+        seen.append((part.process, part.spool.relative_to(ctx.spool), reboots))
+        raise NothingLeft("no process, no record")
+
+    await until_down(run_with_reboots(ctx, script.run), host, 1)
+    host.boot("2")
+    of_second_run = RecordedProcess("1", 7, 8)
+    with pytest.raises(NothingLeft):
+        await resume_with_reboots(replace(ctx, process=of_second_run), script.run, attach)
+    assert seen == [(of_second_run, Path("again"), 1)]
+    assert script.runs == [0]
 
 
 async def test_a_host_that_stays_up_is_not_asked_again(host, ctx):

@@ -219,3 +219,51 @@ def test_a_limit_that_is_passed_already_stops_the_rollout_when_it_is_set():
     assert ledger.stop_reason is None
     ledger.set_limits(max_failures=0, max_concurrency=1)
     assert ledger.stop_reason == "1 server failed, 0 allowed from now on"
+
+
+def part_of_a_fleet(servers="abcd", **strategy):
+    ledger = Ledger(list(servers), RolloutStrategy.model_validate({"maxFailures": -1} | strategy))
+    ledger.defers = True
+    return ledger
+
+
+def test_the_books_of_a_part_do_not_stop_it_but_start_nothing_until_the_whole_has_decided():
+    ledger = part_of_a_fleet()
+    ledger.allow(window=2, failures=0, unreachable=None)
+    assert ledger.startable(ledger.batches[0]) == ["a", "b"]
+    ledger.start("a")
+    ledger.end("a", ServerStatus.FAILED)
+    assert ledger.stop_reason is None
+    assert ledger.doubt == "1 server failed, 0 allowed (the last: a, failed)"
+    assert ledger.startable(ledger.batches[0]) == []
+
+    ledger.allow(window=2, failures=0, unreachable=None)  # on its way before that was known
+    assert ledger.startable(ledger.batches[0]) == []
+    ledger.allow(window=2, failures=1, unreachable=None)
+    assert ledger.startable(ledger.batches[0]) == ["b", "c"]
+
+
+def test_a_part_counts_those_that_do_not_answer_apart_where_the_whole_does():
+    ledger = part_of_a_fleet()
+    ledger.allow(window=4, failures=0, unreachable=1)
+    ledger.end("a", ServerStatus.UNREACHABLE)
+    assert ledger.doubt is None
+    ledger.end("b", ServerStatus.UNREACHABLE)
+    assert ledger.doubt == "2 servers unreachable, 1 allowed (the last: b)"
+
+
+def test_what_is_left_for_a_part_is_what_the_others_have_not_used_up():
+    strategy = RolloutStrategy.model_validate({"maxFailures": 3})
+    ledger = Ledger(list("abcdef"), strategy)
+    ledger.end("a", ServerStatus.FAILED)
+    ledger.end("b", ServerStatus.UNREACHABLE)
+    ledger.end("c", ServerStatus.FAILED)
+    assert ledger.left_for("cde") == (1, None)
+
+    ledger = Ledger(list("abcdef"), strategy, max_unreachable=2)
+    ledger.end("a", ServerStatus.FAILED)
+    ledger.end("b", ServerStatus.UNREACHABLE)
+    ledger.end("c", ServerStatus.UNREACHABLE)
+    assert ledger.left_for("cde") == (2, 1)
+    unlimited = Ledger(list("ab"), RolloutStrategy.model_validate({"maxFailures": -1}))
+    assert unlimited.left_for("a") == (None, None)

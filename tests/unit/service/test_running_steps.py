@@ -2,7 +2,7 @@
 
 import pytest
 
-from kitsune.service.running import last_line
+from kitsune.service.running import RunningStep, _tails, last_line
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,25 @@ from kitsune.service.running import last_line
 )
 def test_errors_are_told_before_output(details, line):
     assert last_line(details) == line
+
+
+@pytest.mark.parametrize(
+    ("summary", "phase", "index", "name"),
+    [
+        ("2/4 restart nginx (script)", "execute", 1, "restart nginx"),
+        ("undo 1/4 a (b) 3/7 (file_write)", "rollback", 0, "a (b) 3/7"),
+        ("wait (30s)", "execute", None, "wait (30s)"),
+        ("", "execute", None, ""),
+    ],
+)
+def test_a_running_step_is_known_by_its_summary(summary, phase, index, name):
+    step = RunningStep("a", summary)
+    assert (step.phase, step.index, step.name) == (phase, index, name)
+
+
+def test_the_end_of_a_stream_is_taken_where_it_is_exact():
+    said = {"stdout": {"text": "größe", "end": 100}, "stderr": {"text": "\ufffd", "end": 7}}
+    tails = _tails({"tails": said})
+    assert (tails["stdout"].start, tails["stdout"].data) == (93, "größe".encode())
+    assert (tails["stderr"].start, tails["stderr"].data) == (7, b"")
+    assert _tails({}) == _tails({"tails": "nonsense"}) == {}
