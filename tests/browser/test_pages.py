@@ -47,6 +47,13 @@ def cell(page, world, number):
     return page.locator(f"#grid .cells a:text-is('{world.servers[number - 1]}')")
 
 
+async def press(page, *keys):
+    """Press keys, once the page's script is there to hear them."""
+    await expect(page.locator("[data-keys]")).to_be_visible()
+    for key in keys:
+        await page.keyboard.press(key)
+
+
 async def given(fleet, verb, rollout_id, *arguments):
     """Give an order from the command line."""
     done = fleet.kitsune(verb, rollout_id, *arguments)
@@ -179,30 +186,28 @@ async def test_keys_lead_where_they_say(page, world):
     rollout_id = unique("keys")
     await start(page, world.plan(script("true")), rollout_id=rollout_id)
     await expect(page.locator(".head .pill")).to_contain_text("succeeded")
-    await page.keyboard.press("?")
+    await press(page, "?")
     await expect(page.locator("#keys")).to_be_visible()
-    await page.keyboard.press("Escape")
+    await press(page, "Escape")
     await expect(page.locator("#keys")).to_be_hidden()
-    await page.keyboard.press("j")
+    await press(page, "j")
     await expect(cell(page, world, 1)).to_be_focused()
-    await page.keyboard.press("ArrowRight")
+    await press(page, "ArrowRight")
     await expect(cell(page, world, 2)).to_be_focused()
-    await page.keyboard.press("f")
+    await press(page, "f")
     await expect(page.locator("#grid.only-bad")).to_be_visible()
-    await page.keyboard.press("Enter")
+    await press(page, "Enter")
     await expect(page.locator("h1")).to_have_text(world.servers[1])
-    await page.keyboard.press("g")
-    await page.keyboard.press("r")
+    await press(page, "g", "r")
     await expect(page.locator("h1")).to_have_text("Rollouts")
-    await page.keyboard.press("/")
+    await press(page, "/")
     await expect(page.locator("#q")).to_be_focused()
     await page.keyboard.type(rollout_id)
-    await page.keyboard.press("Enter")
+    await press(page, "Enter")
     await expect(page.locator("tbody tr")).to_have_count(1)
-    await page.keyboard.press("k")
+    await press(page, "k")
     await expect(page.locator("a.go")).to_be_focused()
-    await page.keyboard.press("g")
-    await page.keyboard.press("s")
+    await press(page, "g", "s")
     await expect(page.locator("h1")).to_have_text("Fleet")
 
 
