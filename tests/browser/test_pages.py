@@ -91,10 +91,20 @@ async def test_a_rollout_is_started_watched_approved_and_ends_before_ones_eyes(p
     await expect(page.locator(f"#row-{rollout_id}")).to_contain_text("3 succeeded")
 
 
-async def test_a_rollout_is_aborted_with_a_reason(page, world):
+async def test_a_step_is_followed_while_it_runs_and_the_rollout_is_aborted_with_a_reason(
+    page, world, tmp_path
+):
     rollout_id = unique("abort")
-    await start(page, world.plan(script("sleep 300")), rollout_id=rollout_id)
+    go_on = tmp_path / "go-on"
+    work = f"echo one; until [ -e {go_on} ]; do sleep 0.1; done; echo two; sleep 300"
+    await start(page, world.plan(script(work)), rollout_id=rollout_id)
     await expect(cell(page, world, 1)).to_have_class("r")
+    await cell(page, world, 1).click()
+    lines = page.locator("#step-1[open] .lines")
+    await expect(lines).to_contain_text("one")
+    go_on.touch()
+    await expect(lines).to_contain_text("two")
+    await page.click(".crumb a")
     abort = page.locator(".head details:has(summary:text-is('Abort'))")
     await abort.locator("summary").click()
     await abort.locator("[name=reason]").fill("wrong release")
