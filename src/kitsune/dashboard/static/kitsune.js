@@ -354,7 +354,7 @@ function onKey(event) {
   }
   if (event.target.closest?.("input, textarea, select, dialog")) return;
   const goes = { r: "/rollouts", s: "/fleet", n: "/rollouts/new" };
-  if (Date.now() - prefix < 1500 && goes[event.key]) { location.assign(goes[event.key]); return; }
+  if (Date.now() - prefix < 2000 && goes[event.key]) { location.assign(goes[event.key]); return; }
   prefix = 0;
   const does = {
     "?": () => byId("keys").showModal(),
