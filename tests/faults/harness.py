@@ -167,7 +167,7 @@ class World:
         self.prefix = f"kt-{os.getpid()}-{next(_NUMBERS)}"
         self.ledgers = folder / "ledgers"
         self.ledgers.mkdir(parents=True)
-        self.servers = {}
+        self.servers, self.commands = {}, []
         self.rollouts = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -210,7 +210,12 @@ class World:
 
     def close(self):
         """End every process and remove every namespace; complain about what cannot be ended."""
-        for process in [*self.servers.values(), self.orchestrator, self.temporal]:
+        for process in [
+            *self.commands,
+            *self.servers.values(),
+            self.orchestrator,
+            self.temporal,
+        ]:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.kill()
         for pid in self.strays():
@@ -284,6 +289,12 @@ class World:
             return await make()
 
         return self.call(inner())
+
+    def process(self, name, *arguments, log):
+        """Return a command that may run beside the test."""
+        command = [sys.executable, "-m", "kitsune", *arguments]
+        self.commands.append(Process(name, command, log=log, env=self.environment))
+        return self.commands[-1]
 
     def kitsune(self, *arguments, **environ):
         """Run a command to its end."""
