@@ -339,6 +339,16 @@ class World:
         lines = [Note(line) for path in paths if path.exists() for line in _lines(path)]
         return [note for note in lines if note.rollout_id == rollout_id]
 
+    def pending_step(self, server):
+        """Return whether an agent has been handed a step and has not answered."""
+        handle = self.client.get_workflow_handle(names.server_execution_id(server.id))
+        with contextlib.suppress(RPCError):
+            pending = self.call(handle.describe()).raw_description.pending_activities
+            return any(
+                one.activity_type.name == names.EXECUTE_STEP and one.HasField("last_started_time")
+                for one in pending
+            )
+
     def await_note(self, handle, kind, *, server=None, count=1):
         return until(
             lambda: sum(note.kind == kind for note in self.ledger(handle.id, server)) >= count,

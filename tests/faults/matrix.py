@@ -217,6 +217,11 @@ MATRIX = [
         ),
     ),
     Row(
+        "D2",
+        "a step is delivered after its rollout is over",
+        (f"{_PARTITIONS}a_step_that_arrives_after_its_rollout_is_over_is_not_begun",),
+    ),
+    Row(
         "D3",
         "one plan is submitted by many at once",
         (f"{_COORDINATORS}operators_who_start_the_same_get_one_rollout",),

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import secrets
 import socket
 from collections.abc import Callable, Coroutine, Mapping
@@ -18,10 +19,17 @@ from temporalio.service import RPCError, RPCStatusCode
 from kitsune import names
 from kitsune.activities.plans import PlanReader
 from kitsune.activities.telling import failure, heartbeats, not_begun, refuse, step_log
+from kitsune.activities.wanted import confirm_wanted
 from kitsune.agent.journal import Entry, Journal, Operation
 from kitsune.agent.operations import OperationRunner, Verdict, Work
 from kitsune.agent.undo import UndoRecord, UndoStore
-from kitsune.errors import HandlerUnusable, JournalUnavailable, ProcessRemains, StepFailed
+from kitsune.errors import (
+    HandlerUnusable,
+    JournalUnavailable,
+    NotWanted,
+    ProcessRemains,
+    StepFailed,
+)
 from kitsune.handlers.base import RecordedProcess, StepContext, StepHandler, shown_params
 from kitsune.handlers.registry import HandlerRegistry
 from kitsune.handlers.validation import check_params
@@ -39,6 +47,8 @@ from kitsune.models.requests import (
 from kitsune.models.results import StepOutcome
 from kitsune.rollout.steps import EXECUTIONS_WHERE_IDEMPOTENT, without_large_params
 from kitsune.version import __version__
+
+logger = logging.getLogger("kitsune.agent")
 
 _LOST = (
     "this step began on this server, but its journal does not know it: the state folder was lost or changed, "
@@ -93,9 +103,16 @@ class _Told:
 class ServerActivities:
     """The activities of one server."""
 
-    def __init__(self, agent: Agent, plans: PlanReader) -> None:
+    def __init__(
+        self,
+        agent: Agent,
+        plans: PlanReader,
+        confirm: Callable[[], Coroutine[Any, Any, None]] | None = confirm_wanted,
+    ) -> None:
+        """Take an agent, and what asks whether a delivery still counts."""
         self._agent = agent
         self._plans = plans
+        self._confirm = confirm
 
     @property
     def all(self) -> list[Callable[..., Any]]:
@@ -123,7 +140,7 @@ class ServerActivities:
             context = self._context(request, operation, entry.executions, record_process, told)
             return await handler.resume(params, _resumed(context, entry))
 
-        work = _work(handler, request.step, execute, told, resume=resume)
+        work = _work(handler, request.step, execute, told, resume=resume, confirm=self._confirm)
         verdict = await self._settled(operation, work, told)
         outcome = verdict.outcome
         if outcome.success:
@@ -179,7 +196,7 @@ class ServerActivities:
             await handler.resume_rollback(params, record, _resumed(context, entry))
             return {}
 
-        work = _work(handler, request.step, undo, told, resume=resume)
+        work = _work(handler, request.step, undo, told, resume=resume, confirm=self._confirm)
         verdict = await self._settled(operation, work, told)
         if not verdict.outcome.success:
             step_log(request).error(
@@ -306,6 +323,9 @@ class ServerActivities:
                 return await self._until_told(operation, work)
         except (JournalUnavailable, ProcessRemains) as error:
             raise failure(not_begun(operation, work, error), final=True) from error
+        except NotWanted as error:
+            logger.warning("%s of %s: %s", operation.step_name, operation.rollout_id, error)
+            raise failure(not_begun(operation, work, error), final=False) from error
         finally:
             self._tidy(self._spool(operation))
 
@@ -355,6 +375,7 @@ def _work(
     told: _Told,
     *,
     resume: Callable[[Entry, Any], Coroutine[Any, Any, Mapping[str, Any]]],
+    confirm: Callable[[], Coroutine[Any, Any, None]] | None,
 ) -> Work:
     default = EXECUTIONS_WHERE_IDEMPOTENT if handler.idempotent else 1
     return Work(
@@ -364,6 +385,7 @@ def _work(
         timeout=step.timeout,
         step_type=step.type,
         left=told.outputs,
+        confirm=confirm,
         resume=resume if handler.survives else None,
     )
 

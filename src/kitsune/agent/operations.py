@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from kitsune.agent.deadline import TimedOut, within
+from kitsune.agent.deadline import TimedOut, time_left, within
 from kitsune.agent.failpoints import failpoint
 from kitsune.agent.journal import Entry, Journal, Operation
 from kitsune.agent.outcomes import named, outcome_of, unknown
-from kitsune.agent.proc import boot_id, process_start_time, seconds_since
+from kitsune.agent.proc import boot_id, process_start_time
 from kitsune.agent.processes import end_tree
 from kitsune.agent.survivors import Survivors, remaining, remaining_of, told
 from kitsune.errors import JournalUnavailable, NothingLeft, ProcessRemains, StepFailed
@@ -24,8 +24,6 @@ from kitsune.models.results import StepOutcome
 _RERUNS_AFTER_INTERRUPTION = 5
 #: How long leftovers of a dead agent get between TERM and KILL.
 _LEFTOVER_GRACE = timedelta(seconds=5)
-#: What a resumed execution may take at least: it may have ended long ago, and only be reported.
-_LAST_LOOK = timedelta(seconds=5)
 
 logger = logging.getLogger("kitsune.agent")
 
@@ -44,6 +42,7 @@ class Work:
         idempotent: May run again after an execution of unknown outcome.
         timeout: How long one execution may take.
         left: What the handler leaves as outputs when it is ended by a timeout or a cancel.
+        confirm: Asks, before anything new begins, whether it is still wanted; raises `NotWanted`.
         resume: Goes on with the execution of a dead agent; None where nothing outlives the agent. Told the row
             besides; raises `NothingLeft`.
     """
@@ -54,6 +53,7 @@ class Work:
     timeout: timedelta
     step_type: str
     left: Mapping[str, Any] = field(default_factory=dict)
+    confirm: Callable[[], Coroutine[Any, Any, None]] | None = None
     resume: _Resume | None = None
 
 
@@ -95,6 +95,7 @@ class OperationRunner:
         Raises:
             JournalUnavailable: Nothing was done, because it could not be recorded.
             ProcessRemains: Nothing was done, because of what an earlier step has left.
+            NotWanted: Nothing was done, because it is not wanted any more.
         """
         run = self._running.get(operation.id)
         if run is None:
@@ -233,6 +234,9 @@ class OperationRunner:
                 if verdict.final:
                     return verdict
         await self._survivors.refuse()
+        failpoint("step.delivered")
+        if work.confirm is not None:
+            await work.confirm()
         failpoint("journal.before_begin")
         entry = await self._journal.begin(operation, boot_id=boot_id())
         failpoint("journal.after_begin")
@@ -337,7 +341,11 @@ class OperationRunner:
         if run.cancelled:  # while its start was being recorded
             run.handler.cancel()
         try:
-            outputs = dict(await within(run.handler, _time_left(work, entry, resume)))
+            outputs = dict(
+                await within(
+                    run.handler, time_left(work.timeout, entry, resumed=resume is not None)
+                )
+            )
         except TimedOut:
             error = f"timed out after {format_duration(work.timeout)}"
             status, outputs = "failed", dict(work.left)
@@ -372,13 +380,6 @@ def _with_remains(
     if not (remains := remaining_of(outputs)):
         return error, status, permanent
     return f"{error}; {told(remains)}", "interrupted" if status == "cancelled" else status, True
-
-
-def _time_left(work: Work, entry: Entry, resume: _Resume | None) -> timedelta:
-    """Return how long an execution may still take; what ended in time may always be reported."""
-    if resume is None or entry.pid_start is None or entry.boot_id != boot_id():
-        return work.timeout
-    return max(work.timeout - timedelta(seconds=seconds_since(entry.pid_start)), _LAST_LOOK)
 
 
 async def _result(run: _Run) -> Verdict:

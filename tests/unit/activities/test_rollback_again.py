@@ -39,7 +39,7 @@ def handler():
 @pytest.fixture
 async def activities(tmp_path, handler):
     agent = Agent.at(tmp_path, server_id="web-1", registry=HandlerRegistry([handler]))
-    yield ServerActivities(agent, None)
+    yield ServerActivities(agent, None, confirm=None)
     await agent.journal.close()
 
 

@@ -56,16 +56,22 @@ def step(tmp_path, *, index=0, content="new"):
 
 
 async def execute(agent, request):
-    return await ActivityEnvironment().run(ServerActivities(agent, None).execute_step, request)
+    return await ActivityEnvironment().run(
+        ServerActivities(agent, None, confirm=None).execute_step, request
+    )
 
 
 async def rollback(agent, request):
-    return await ActivityEnvironment().run(ServerActivities(agent, None).rollback_step, request)
+    return await ActivityEnvironment().run(
+        ServerActivities(agent, None, confirm=None).rollback_step, request
+    )
 
 
 async def preflight(agent):
     request = PreflightRequest(rollout_id="r", server_id="web-1")
-    return await ActivityEnvironment().run(ServerActivities(agent, None).preflight, request)
+    return await ActivityEnvironment().run(
+        ServerActivities(agent, None, confirm=None).preflight, request
+    )
 
 
 async def refusal(agent, tmp_path):

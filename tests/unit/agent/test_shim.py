@@ -265,4 +265,4 @@ async def test_what_a_script_was_given_is_not_on_disk_once_it_has_ended(server):
 
 
 def test_the_fail_points_are_these():
-    assert len(FAIL_POINTS) == 12
+    assert len(FAIL_POINTS) == 13
