@@ -20,8 +20,9 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from kitsune import names
+from kitsune.activities.agent import Agent
 from kitsune.activities.plans import PlanReader
-from kitsune.activities.server import Agent, ServerActivities
+from kitsune.activities.server import ServerActivities
 from kitsune.embedded.server import EmbeddedServer
 from kitsune.handlers.registry import load_handlers
 from kitsune.models.requests import PreflightReport, PreflightRequest, StepRequest
