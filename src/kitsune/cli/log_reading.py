@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 #: Servers whose output is read or followed together, at most.
 MOST_SERVERS = 20
 _LOOK_EVERY = 1.0
+#: Servers for each second between two looks: large fleets are looked at less often.
+_SERVERS_PER_SECOND = 400
 #: A server that did not answer is asked again after so many seconds; meanwhile its heartbeats tell.
 _ASK_AGAIN = 15.0
 #: States of a server of which no output can come any more.
@@ -163,7 +165,7 @@ class LogReading:
             except ServerUnavailable as error:
                 say(f"{error}; retrying")
                 await asyncio.sleep(_LOOK_EVERY * 4)
-            await asyncio.sleep(_LOOK_EVERY)
+            await asyncio.sleep(max(_LOOK_EVERY, len(tails) / _SERVERS_PER_SECOND))
 
     async def _turn(
         self, progress: Progress, tails: "dict[str, ServerTail]", ended: set[str]
