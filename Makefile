@@ -88,8 +88,8 @@ bench-large: $(STAMP) ## Run two steps on a fleet of 500 on this machine; BENCH_
 
 .PHONY: lock
 lock: $(STAMP) ## Pin dependencies anew in requirements/*.txt; UPGRADE=1 takes the newest.
-	$(UV_COMPILE) --extra embedded pyproject.toml requirements/dev.in -o requirements/dev.txt
-	$(UV_COMPILE) --constraint requirements/dev.txt pyproject.toml -o requirements/run.txt
+	$(UV_COMPILE) --extra dashboard --extra embedded --extra otel --extra webhooks pyproject.toml requirements/dev.in -o requirements/dev.txt
+	$(UV_COMPILE) --constraint requirements/dev.txt --extra otel --extra webhooks pyproject.toml -o requirements/run.txt
 	$(UV_COMPILE) --constraint requirements/dev.txt requirements/build.in -o requirements/build.txt
 
 .PHONY: clean

@@ -14,10 +14,11 @@ from typing import Any
 import click
 from pydantic import BaseModel
 
-from kitsune import names
+from kitsune import metrics, names
 from kitsune.cli.event_schema import COMMON, EVENTS
 from kitsune.cli.exits import MEANINGS
 from kitsune.cli.main import COMMANDS, kitsune
+from kitsune.dashboard.settings import DashboardSettings
 from kitsune.handlers.base import StepHandler
 from kitsune.handlers.registry import HandlerRegistry, registry_of
 from kitsune.models import requests
@@ -62,6 +63,12 @@ ENVIRONMENT = {
     "Default: `30d`. `--undo-retention` wins.",
     "ENV_OUTPUT_LIMIT": "Room for the output of all scripts together, such as `512MiB`; the oldest goes first. Default: `1GiB`.",
     "ENV_REBOOT_COMMAND": "What restarts this host, as words for a shell. Default: `systemctl reboot`.",
+    "ENV_WEBHOOKS": "The file that says [who is told what](../guides/webhooks.md), for orchestration workers. Default: nobody. "
+    "`--webhooks` wins.",
+    "ENV_TRACEPARENT": "The trace that a command runs in, as W3C Trace Context writes it: [rollouts that it starts belong to it](../operations.md#traces).",
+    "ENV_METRICS_ADDRESS": "Where a worker serves [its figures](metrics.md) to Prometheus, as in `127.0.0.1:9464`. Default: nowhere. "
+    "`--metrics-address` wins.",
+    "ENV_DASHBOARD_PREFIX": "Beginning of a variable for each [setting of the dashboard](#dashboard), as in `KITSUNE_DASHBOARD_HOST`.",
     "ENV_FAILPOINTS": "For tests of Kitsune itself: where a local worker kills itself or waits, as in `shim.ready=kill`. Default: nowhere.",
 }
 #: What scripts find in their environment.
@@ -199,6 +206,9 @@ def settings_page() -> str:
             _table(("variable", "meaning"), _environment(ENVIRONMENT)),
             TEMPORAL_SETTINGS,
             "`NO_COLOR` switches colours off.",
+            "## Dashboard",
+            "Of `kitsune dashboard`; options win over variables, and those over the file of `--config`, which is TOML.",
+            _table(("setting", "variable", "default", "meaning"), _dashboard_settings()),
             "## Environment of scripts",
             _table(("variable", "meaning"), _environment(SCRIPT_ENVIRONMENT)),
             "## Limits",
@@ -217,6 +227,14 @@ def _environment(meanings: Mapping[str, str]) -> Iterable[tuple[str, str]]:
     return ((f"`{getattr(names, name)}`", meaning) for name, meaning in meanings.items())
 
 
+def _dashboard_settings() -> Iterable[tuple[str, ...]]:
+    for name, field in DashboardSettings.model_fields.items():
+        variable = f"`{names.ENV_DASHBOARD_PREFIX}{name.upper()}`"
+        default = field.get_default()
+        shown = "" if default in (None, ()) else f"`{default}`"
+        yield f"`{name}`", variable, shown, str(field.description)
+
+
 def _constants(module: ModuleType) -> Iterable[tuple[str, str, str]]:
     """Yield the documented numbers of a module: `#: why` lines, then `NAME = number`."""
     found = re.findall(r"((?:^#: .*\n)+)^([A-Z_]+)\b.*?= ", inspect.getsource(module), re.MULTILINE)
@@ -227,6 +245,37 @@ def _constants(module: ModuleType) -> Iterable[tuple[str, str, str]]:
             yield f"`{name}`", f"{value:,}", why
 
 
+METRICS_INTRO = """\
+Workers serve these to Prometheus where they are started with `--metrics-address` (or `KITSUNE_METRICS_ADDRESS`), under `/metrics`.
+Beside them stand the figures of [Temporal's SDK](https://docs.temporal.io/references/sdk-metrics), as `temporal_*`.
+How to use them: [operations](../operations.md#figures-for-prometheus).
+
+No label names a server, a rollout or a step: Prometheus's own `instance` says which server a local worker is on.
+What a rollout counts also carries the SDK's `namespace`, `task_queue` and `workflow_type`, which are the same on every series."""
+
+
+def metrics_page() -> str:
+    """Return the page of figures for Prometheus."""
+    parts = ["# Metrics", MADE_BY, METRICS_INTRO]
+    for where in dict.fromkeys(metric.where for metric in metrics.METRICS):
+        rows = (_metric(metric) for metric in metrics.METRICS if metric.where == where)
+        parts += [
+            f"## {where.capitalize()}",
+            _table(("metric", "kind", "labels", "meaning"), rows),
+        ]
+    return _page(parts)
+
+
+def _metric(metric: metrics.Metric) -> tuple[str, str, str, str]:
+    labels = [
+        f"`{label}`" + (f": {', '.join(f'`{value}`' for value in values)}" if values else "")
+        for label, values in metric.labels.items()
+    ]
+    buckets = f" Buckets: {', '.join(f'{bound:g}' for bound in metric.buckets)}."
+    text = metric.text + (buckets if metric.buckets else "")
+    return f"`{metric.name}`", metric.kind, "; ".join(labels), text
+
+
 def schema_page() -> str:
     """Return the JSON Schema of plans, as `kitsune schema` prints it without plugins."""
     from kitsune.planfile.schema import plan_schema  # noqa: PLC0415 - named where it is used
@@ -234,12 +283,21 @@ def schema_page() -> str:
     return json.dumps(plan_schema(_own_handlers()), indent=2) + "\n"
 
 
+def openapi_page() -> str:
+    """Return the description of the dashboard's API."""
+    from kitsune.dashboard.api.openapi import openapi_document  # noqa: PLC0415 - needs the extra
+
+    return json.dumps(openapi_document(), indent=2) + "\n"
+
+
 PAGES: Mapping[str, Callable[[], str]] = {
     "cli.md": cli_page,
     "events.md": events_page,
     "handlers.md": handlers_page,
+    "metrics.md": metrics_page,
     "settings.md": settings_page,
     "plan-schema.json": schema_page,
+    "openapi.json": openapi_page,
 }
 
 

@@ -11,12 +11,16 @@ KitsuneError
 ├── JournalUnavailable     the agent cannot record what it does, so it does nothing
 ├── StateFolderTaken       another local worker holds this state folder
 ├── StateFolderUnusable    the folder cannot hold a local worker's state
+├── BadSetting             an option, a variable or a file of settings says what cannot be
+├── BadRequest             an order, a form or a request of the API makes no sense
 ├── BadQuery               Temporal does not understand a list filter
 ├── ServerUnavailable      Temporal cannot be reached
 ├── ServerAway             the local worker of a server does not answer
 ├── TooOld                 the other side does not know what is asked of it
 ├── Conflict               an id is taken by something else
 ├── NotFound               no such rollout
+├── DashboardRefused       the dashboard cannot start safely with its settings
+├── NotAllowed             a user's role does not reach that far
 └── EmbeddedServerError    the embedded Temporal server cannot start
 ```
 """
@@ -94,12 +98,29 @@ class StateFolderUnusable(KitsuneError):
     """A folder cannot hold the state of a local worker: not writable, or somebody else's."""
 
 
+class BadSetting(KitsuneError):
+    """An option, a variable or a file of settings says what cannot be; nothing was started."""
+
+
+class BadRequest(KitsuneError):
+    """An order, a form or a request of the API makes no sense; the text says what would."""
+
+
 class BadQuery(KitsuneError):
     """Temporal does not understand a list filter."""
 
 
 class ServerUnavailable(KitsuneError):
-    """Temporal does not answer at its address."""
+    """Temporal cannot be used.
+
+    Args:
+        message: What is wrong, and what would work.
+        silent: True when it does not answer, so that waiting may help.
+    """
+
+    def __init__(self, message: str, *, silent: bool = False) -> None:
+        super().__init__(message)
+        self.silent = silent
 
 
 class ServerAway(KitsuneError):
@@ -135,6 +156,14 @@ class Conflict(KitsuneError):
 
 class NotFound(KitsuneError):
     """No rollout of that id."""
+
+
+class DashboardRefused(KitsuneError):
+    """The dashboard cannot start safely with its settings; the text names all that is wrong with them."""
+
+
+class NotAllowed(KitsuneError):
+    """A user's role does not reach that far."""
 
 
 class EmbeddedServerError(KitsuneError):

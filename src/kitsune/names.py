@@ -10,6 +10,7 @@ ORCHESTRATION_WORKFLOW: Final = "OrchestrationWorkflow"
 SERVER_EXECUTION_WORKFLOW: Final = "ServerExecutionWorkflow"
 SERVER_ROLLBACK_WORKFLOW: Final = "ServerRollbackWorkflow"
 SHARD_WORKFLOW: Final = "ShardWorkflow"
+WEBHOOK_WORKFLOW: Final = "WebhookWorkflow"
 
 # Activity types on a server's queue.
 EXECUTE_STEP: Final = "ExecuteStep"
@@ -25,6 +26,7 @@ VALIDATE_PLAN: Final = "ValidatePlan"
 WATCH_SERVERS: Final = "WatchServers"
 AWAIT_SERVER_FREE: Final = "AwaitServerFree"
 TERMINATE_SERVER: Final = "TerminateServer"
+SEND_WEBHOOK: Final = "SendWebhook"
 
 # Messages that an OrchestrationWorkflow answers. All but the query are an update and a signal each.
 QUERY_PROGRESS: Final = "progress"
@@ -57,11 +59,14 @@ FAILURE_SERVER_FAILED: Final = "ServerFailed"
 FAILURE_SERVER_CANCELLED: Final = "ServerCancelled"
 FAILURE_ROLLBACK_FAILED: Final = "RollbackFailed"
 FAILURE_STEP_FAILED: Final = "StepFailed"
+FAILURE_WEBHOOK_FAILED: Final = "WebhookFailed"
 
 #: Memo key of a rollout: its name, state and counts, readable without any worker.
 MEMO_ROLLOUT: Final = "kitsune"
 #: Memo key of a rollout that follows another one: which one, and by which command.
 MEMO_ORIGIN: Final = "kitsuneOrigin"
+#: Memo key of a rollout: who started it.
+MEMO_STARTED_BY: Final = "kitsuneStartedBy"
 
 #: Step type that the workflow itself runs, as a durable timer.
 STEP_SLEEP: Final = "sleep"
@@ -78,7 +83,12 @@ ENV_STATE_DIR: Final = "KITSUNE_STATE_DIR"
 ENV_UNDO_RETENTION: Final = "KITSUNE_UNDO_RETENTION"
 ENV_OUTPUT_LIMIT: Final = "KITSUNE_OUTPUT_LIMIT"
 ENV_REBOOT_COMMAND: Final = "KITSUNE_REBOOT_COMMAND"
+ENV_WEBHOOKS: Final = "KITSUNE_WEBHOOKS"
+ENV_TRACEPARENT: Final = "TRACEPARENT"
+ENV_METRICS_ADDRESS: Final = "KITSUNE_METRICS_ADDRESS"
 ENV_FAILPOINTS: Final = "KITSUNE_FAILPOINTS"
+#: Beginning of the variables of the dashboard; the name of a setting follows.
+ENV_DASHBOARD_PREFIX: Final = "KITSUNE_DASHBOARD_"
 
 # What scripts see.
 ENV_ROLLOUT_ID: Final = "KITSUNE_ROLLOUT_ID"
@@ -98,3 +108,8 @@ def server_queue(server_id: str) -> str:
 def server_execution_id(server_id: str) -> str:
     """Return the workflow id that holds a server: Temporal allows one running workflow per id."""
     return f"exec-{server_id}"
+
+
+def webhook_id(notice_id: str, webhook: str) -> str:
+    """Return the workflow id of one message to one receiver; it never begins like one that holds a server."""
+    return f"webhook-{notice_id}-{webhook}"

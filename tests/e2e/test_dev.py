@@ -20,6 +20,8 @@ class Dev:
     def __init__(self, folder, *options, terminal=None):
         self.out, self.err = folder / "out", folder / "err"
         command = [sys.executable, "-m", "kitsune", "dev", *map(str, options)]
+        if "--dashboard-port" not in options:
+            command.append("--no-dashboard")
         environment = {
             key: value for key, value in os.environ.items() if not key.startswith("TEMPORAL_")
         }
@@ -247,3 +249,21 @@ def test_a_port_that_is_taken_is_one_clear_line(tmp_path):
         assert len(errors) == 1
         assert f"port {port}" in errors[0]
         assert "--port 0" in errors[0]
+
+
+def test_the_dashboard_is_part_of_it_and_ends_with_it(tmp_path):
+    import json
+    import urllib.request
+
+    with running(
+        tmp_path, "--ephemeral", "--port", 0, "--servers", 1, "--headless", "--dashboard-port", 0
+    ) as dev:
+        dev.wait_until_ready()
+        lines = dev.out.read_text().splitlines()
+        url = next(line.split()[1] for line in lines if line.startswith("  dashboard "))
+        with urllib.request.urlopen(f"{url}/api/v1/fleet", timeout=10) as answer:
+            assert "servers" in json.load(answer)
+        children = dev.children()
+        assert any("dashboard" in line for line in children.values())
+        assert dev.interrupt() == 0
+        assert all(gone(pid) for pid in children)

@@ -15,7 +15,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from kitsune import names
 from kitsune.embedded.server import EmbeddedServer
 from kitsune.models.requests import AbortRequest
+from kitsune.webhooks.settings import load_receivers
 from support.bench import Bench, connect, plan_of
+from support.receiver import Receiver
 
 FOLDER = Path(__file__).parent / "histories"
 
@@ -35,7 +37,33 @@ async def record(version: str) -> None:
             await _record_quick(bench, folder)
             await _record_survivor(bench, folder)
             await bench.close()
+            await _record_told(server.address, Path(state) / "told", folder)
     await _record_long(folder)
+
+
+async def _record_told(address: str, state: Path, folder: Path) -> None:
+    """A rollout that tells a webhook, and one of its messages."""
+    with Receiver(503, 200) as receiver:
+        state.mkdir()
+        path = state / "webhooks.json"
+        path.write_text(json.dumps({"webhooks": [{"name": "ops", "url": receiver.address}]}))
+        bench = Bench(await connect(address), state)
+        bench.prefix = "told"
+        await bench.start_orchestrator(receivers=load_receivers(str(path), {}))
+        await bench.start_servers("a", "b")
+        handle = await bench.start(plan_of("ab", {"type": "Rolling", "approval": "everyBatch"}))
+        await bench.until_progress(handle, lambda seen: seen.gate is not None)
+        await handle.execute_update(names.PAUSE, {"actor": "anna"})
+        await handle.execute_update(names.RESUME, {"actor": "anna"})
+        await handle.execute_update(names.APPROVE, {"gate": "batch-1"})
+        await bench.end_of(handle)
+        await asyncio.to_thread(receiver.wait_for, lambda seen: len(seen) > 5)
+        await _save(bench, folder, "told", rollout=handle)
+        run_id = handle.first_execution_run_id
+        message = bench.client.get_workflow_handle(names.webhook_id(f"{run_id}.1", "ops"))
+        await message.result()
+        _write(folder / "told.webhook.json", await message.fetch_history())
+        await bench.close()
 
 
 async def _record_all(bench: Bench, folder: Path) -> None:

@@ -103,8 +103,8 @@ class Bench:
     def id_of(self, name):
         return f"{self.prefix}.{name}"
 
-    async def start_orchestrator(self):
-        worker = make_orchestration_worker(self.client, self.registry)
+    async def start_orchestrator(self, **options):
+        worker = make_orchestration_worker(self.client, self.registry, **options)
         return await self._workers.enter_async_context(worker)
 
     async def start_servers(self, *given, registry=None):

@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+from kitsune.embedded.ports import LOOPBACK, free_port
+
 KITSUNE = [sys.executable, "-m", "kitsune"]
 #: For things that take a moment at most; a hung process must fail its test, not the whole run.
 PATIENCE = 60
@@ -16,7 +18,7 @@ PATIENCE = 60
 class SmallFleet:
     """An orchestration worker and local workers, each a process of its own."""
 
-    def __init__(self, address, folder, *names, on_servers=None):
+    def __init__(self, address, folder, *names, on_servers=None, metrics=False, environment=None):
         self.folder = folder
         self.prefix = f"e2e-{os.getpid()}"
         self.servers = [f"{self.prefix}.{name}" for name in names]
@@ -26,8 +28,11 @@ class SmallFleet:
             "TEMPORAL_ADDRESS": address,
             "TEMPORAL_CONFIG_FILE": str(folder / "none.toml"),
             "PYTHONWARNINGS": "default",
+            **(environment or {}),
         }
         self._processes = []
+        self._serves_metrics = metrics
+        self.metrics = {}
         ready = [self._start("orchestration-worker", "orchestrator")]
         ready += [
             self._start("local-worker", name, SERVER_ID=name, **(on_servers or {}))
@@ -38,6 +43,10 @@ class SmallFleet:
     def _start(self, command, name, **environment):
         ready = self.folder / f"{name}.ready"
         state = {"KITSUNE_STATE_DIR": str(self.folder / f"{name}.state")}
+        if self._serves_metrics:
+            self.metrics[name] = environment["KITSUNE_METRICS_ADDRESS"] = (
+                f"{LOOPBACK}:{free_port()}"
+            )
         with (self.folder / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
                 [*KITSUNE, command, "--ready-file", str(ready)],
@@ -48,6 +57,15 @@ class SmallFleet:
             )
         self._processes.append(process)
         return ready
+
+    def restart_orchestrator(self):
+        """Kill the orchestration worker, and start another one."""
+        self._processes[0].kill()
+        self._processes.pop(0).wait(PATIENCE)
+        (self.folder / "orchestrator.ready").unlink(missing_ok=True)
+        ready = self._start("orchestration-worker", "orchestrator")
+        self._processes.insert(0, self._processes.pop())
+        until(ready.exists)
 
     def close(self):
         """End every worker that this fleet has started."""

@@ -1,7 +1,7 @@
 """Activities on the orchestrator's queue: what needs handlers, a client, or patience."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,6 +17,7 @@ from kitsune import names
 from kitsune.handlers.registry import HandlerRegistry
 from kitsune.handlers.validation import check_arguments
 from kitsune.models.durations import format_duration
+from kitsune.models.notices import WebhookInterest
 from kitsune.models.plan import Plan
 from kitsune.models.requests import (
     AwayServer,
@@ -34,6 +35,7 @@ _LONGEST_PAUSE = timedelta(seconds=15)
 _SHORTEST_PAUSE = timedelta(seconds=1)
 #: However long a step says that its restart may take, in seconds: a day.
 _LONGEST_RESTART = 86_400.0
+_SERVERS = names.server_execution_id("")
 #: Servers looked at side by side.
 _LOOKS_AT_ONCE = 20
 
@@ -41,9 +43,16 @@ _LOOKS_AT_ONCE = 20
 class OrchestratorActivities:
     """The activities of the orchestration worker."""
 
-    def __init__(self, client: Client, registry: HandlerRegistry) -> None:
+    def __init__(
+        self,
+        client: Client,
+        registry: HandlerRegistry,
+        *,
+        webhooks: Sequence[WebhookInterest] = (),
+    ) -> None:
         self._client = client
         self._registry = registry
+        self._webhooks = list(webhooks)
 
     @property
     def all(self) -> list[Callable[..., Any]]:
@@ -63,6 +72,7 @@ class OrchestratorActivities:
             problems=list(checked.problems),
             warnings=list(checked.warnings),
             unknown_types=list(checked.unknown_types),
+            webhooks=self._webhooks,
             quick_types=self._quick_types(checked.plan),
         )
 
@@ -141,7 +151,11 @@ class OrchestratorActivities:
     async def _away(self, request: WatchRequest, failing: dict[str, datetime]) -> list[AwayServer]:
         rollout = self._client.get_workflow_handle(request.rollout_id)
         description = await rollout.describe()
-        children = [child.workflow_id for child in description.raw_description.pending_children]
+        children = [
+            child.workflow_id
+            for child in description.raw_description.pending_children
+            if child.workflow_id.startswith(_SERVERS)  # others are messages, and nobody's server
+        ]
         gate = asyncio.Semaphore(_LOOKS_AT_ONCE)
 
         async def look(workflow_id: str) -> AwayServer | None:

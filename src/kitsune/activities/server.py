@@ -17,14 +17,17 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from kitsune import names
 from kitsune.activities.plans import PlanReader
+from kitsune.activities.step_tally import StepTally
 from kitsune.activities.telling import failure, heartbeats, not_begun, refuse, step_log
 from kitsune.agent.journal import Entry, Journal, Operation
-from kitsune.agent.operations import OperationRunner, Verdict, Work
+from kitsune.agent.operations import OperationRunner, Verdict
 from kitsune.agent.undo import UndoRecord, UndoStore
+from kitsune.agent.work import Work
 from kitsune.errors import HandlerUnusable, JournalUnavailable, ProcessRemains, StepFailed
 from kitsune.handlers.base import RecordedProcess, StepContext, StepHandler, shown_params
 from kitsune.handlers.registry import HandlerRegistry
 from kitsune.handlers.validation import check_params
+from kitsune.measures import Measures
 from kitsune.models.problems import Problem
 from kitsune.models.requests import (
     LoadRequest,
@@ -54,6 +57,7 @@ class Agent:
     Attributes:
         state: The state folder: journal, undo records, output.
         instance: Tells this process from every other one; its worker's identity ends with it.
+        tally: Counts what becomes of steps.
     """
 
     server_id: str
@@ -62,13 +66,21 @@ class Agent:
     journal: Journal
     runner: OperationRunner
     undo: UndoStore
+    tally: StepTally
     instance: str = ""
 
     @classmethod
     def at(
-        cls, state: Path, *, server_id: str, registry: HandlerRegistry, instance: str = ""
+        cls,
+        state: Path,
+        *,
+        server_id: str,
+        registry: HandlerRegistry,
+        instance: str = "",
+        measures: Measures | None = None,
     ) -> "Agent":
         """Return an agent that keeps its state in a folder."""
+        tally = StepTally(measures or Measures(), {*registry.types} - {names.STEP_SLEEP})
         records = (state / "undo", state / "operations")
         journal = Journal(state / "journal.sqlite", records=records)
         return cls(
@@ -76,8 +88,9 @@ class Agent:
             state=state,
             registry=registry,
             journal=journal,
-            runner=OperationRunner(journal),
+            runner=OperationRunner(journal, tally),
             undo=UndoStore(state / "undo"),
+            tally=tally,
             instance=instance or secrets.token_hex(8),
         )
 
@@ -145,9 +158,11 @@ class ServerActivities:
         if done is None:
             if request.begun:
                 refuse(request, _LOST)
+            self._agent.tally.undone(request.step.type, "nothingToUndo")
             return UndoOutcome(undone="nothingToUndo", detail="the step never started here")
         handler, params = await self._prepare(request)
         if handler.reversible_with(params) == "none":
+            self._agent.tally.undone(request.step.type, "cannotBeUndone")
             return UndoOutcome(
                 undone="cannotBeUndone", detail=f"{request.step.type} has no rollback"
             )
@@ -193,21 +208,29 @@ class ServerActivities:
     async def preflight(self, request: PreflightRequest) -> PreflightReport:
         """Say that this server is there, and what it finds wrong with the steps."""
         problems, missing = [], []
+        refusals = set[str]()
         steps = await self._steps(request.plan) if request.plan else request.steps
         for step in steps:
             if fault := self._agent.registry.faults.get(step.type):
+                refusals.add("handler")
                 problems.append(Problem(path=f"steps[{step.index}].type", message=fault))
                 continue
             if step.type not in self._agent.registry.types:
+                refusals.add("handler")
                 missing.append(step.type)
                 continue
             prefix = f"steps[{step.index}].params"
-            problems += check_params(step.type, step.params, self._agent.registry, prefix)
+            if found := check_params(step.type, step.params, self._agent.registry, prefix):
+                refusals.add("params")
+                problems += found
         try:
             await self._agent.journal.check()
             await self._agent.runner.refuse_beside_survivors()
         except (JournalUnavailable, ProcessRemains) as error:
+            refusals.add("journal" if isinstance(error, JournalUnavailable) else "survivors")
             problems.append(Problem(message=str(error)))
+        for reason in sorted(refusals):
+            self._agent.tally.refused(reason)
         return PreflightReport(
             server_id=self._agent.server_id,
             version=__version__,

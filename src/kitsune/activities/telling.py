@@ -12,7 +12,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from kitsune import names
 from kitsune.agent.journal import Operation
-from kitsune.agent.operations import Work
+from kitsune.agent.work import Work
 from kitsune.errors import KitsuneError
 from kitsune.models.requests import StepRequest
 from kitsune.models.results import StepOutcome, json_of

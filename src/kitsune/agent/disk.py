@@ -3,6 +3,7 @@
 import errno
 import os
 import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from kitsune.errors import StepFailed
 CHUNK = 1024 * 1024
 #: Bytes that must find room before anything is begun.
 PROBE = 64 * 1024
+#: So long a proof of room holds where so many bytes are free besides.
+_PROOF_SECONDS = 10.0
+_PLENTY = 256 * 1024 * 1024
 #: Refusals that another execution would meet again.
 _LASTING = {
     errno.EACCES,
@@ -73,6 +77,41 @@ def prove_room(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder, buffering=0) as probe:
         write_all(probe.fileno(), bytes(PROBE))
+
+
+class RoomProof:
+    """Proves again and again that something can be written in a folder, without doing it each time.
+
+    Where it was done within the last seconds, and the file system says that there is plenty left, that will do.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Take a folder."""
+        self.folder = folder
+        self._proved_at: float | None = None
+
+    def renew(self, *, anew: bool = False) -> None:
+        """Prove it, by doing it where that was not done just now.
+
+        Args:
+            anew: Do it in any case.
+
+        Raises:
+            OSError: It cannot be done.
+        """
+        now = time.monotonic()
+        fresh = self._proved_at is not None and now - self._proved_at < _PROOF_SECONDS
+        if fresh and not anew and self._has_plenty():
+            return
+        self._proved_at = None
+        prove_room(self.folder)
+        self._proved_at = now
+
+    def _has_plenty(self) -> bool:
+        found = os.statvfs(self.folder)
+        read_only = bool(found.f_flag & os.ST_RDONLY)
+        inodes = not found.f_files or found.f_favail > 0
+        return not read_only and inodes and found.f_bavail * found.f_frsize > _PLENTY
 
 
 def refused(error: OSError, path: Path, *, doing: str, needed: int | None = None) -> StepFailed:

@@ -15,7 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 
-from kitsune.agent.disk import PROBE, prove_room, refused
+from kitsune.agent.disk import PROBE, RoomProof, refused
 from kitsune.agent.journal_schema import open_journal, open_to_look
 from kitsune.errors import JournalUnavailable
 from kitsune.models.results import StepOutcome
@@ -107,7 +107,8 @@ class Journal:
             path: The database.
             records: Folders that must take records as well before a step may begin: undo records, output.
         """
-        self._path, self._records = path, tuple(records)
+        self._path = path
+        self._room = [RoomProof(folder) for folder in (path.parent, *records)]
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
@@ -165,15 +166,26 @@ class Journal:
         """Return the operations of which an execution has begun and not ended, as far as is recorded."""
         return await self._run(lambda db: _list(db, "where state = 'started'"))
 
-    async def list_rollout(self, rollout_id: str, *, limit: int) -> list[Entry]:
-        """Return what has begun for a rollout, the last first."""
-        which = "where rollout_id = ? order by started_at desc, rowid desc limit ?"
-        return await self._run(lambda db: _list(db, which, rollout_id, limit))
+    async def count_rows(self) -> dict[str, int]:
+        """Return how many operations there are in each state that has any."""
+        count = "select state, count(*) from operations group by state"
+        return await self._run(lambda db: dict(map(tuple, db.execute(count))))
+
+    async def look(self, operation_id: str) -> tuple[Entry | None, list[Entry]]:
+        """Return the row of an operation, and all that have begun and not ended."""
+        return await self._run(
+            lambda db: (_find(db, operation_id), _list(db, "where state = 'started'"))
+        )
 
     async def list_survived(self) -> list[Entry]:
         """Return the operations whose outcome names processes that KILL did not end."""
         which = """where instr(outcome, '"stillRunning":') > 0"""
         return await self._run(lambda db: _list(db, which))
+
+    async def list_rollout(self, rollout_id: str, *, limit: int) -> list[Entry]:
+        """Return what has begun for a rollout, the last first."""
+        which = "where rollout_id = ? order by started_at desc, rowid desc limit ?"
+        return await self._run(lambda db: _list(db, which, rollout_id, limit))
 
     async def check(self) -> None:
         """Prove that the journal, and the records beside it, can be written.
@@ -184,7 +196,7 @@ class Journal:
 
         def check(db: sqlite3.Connection) -> None:
             _prove_writable(db)
-            self._prove_room()
+            self._prove_room(anew=True)
 
         await self._run(check)
 
@@ -193,12 +205,12 @@ class Journal:
         await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
         self._thread.shutdown(wait=True)
 
-    def _prove_room(self) -> None:
-        for folder in (self._path.parent, *self._records):
+    def _prove_room(self, *, anew: bool = False) -> None:
+        for proof in self._room:
             try:
-                prove_room(folder)
+                proof.renew(anew=anew)
             except OSError as error:
-                reason = refused(error, folder, doing="record in", needed=PROBE)
+                reason = refused(error, proof.folder, doing="record in", needed=PROBE)
                 raise JournalUnavailable(
                     f"{reason}; so nothing is done: free space or mend the disk"
                 ) from error

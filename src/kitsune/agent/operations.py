@@ -3,18 +3,20 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from kitsune.agent.deadline import TimedOut, within
 from kitsune.agent.failpoints import failpoint
 from kitsune.agent.journal import Entry, Journal, Operation
+from kitsune.agent.leftovers import end_leftovers
 from kitsune.agent.outcomes import named, outcome_of, unknown
 from kitsune.agent.proc import boot_id, process_start_time, seconds_since
-from kitsune.agent.processes import end_tree
-from kitsune.agent.survivors import Survivors, remaining, remaining_of, told
+from kitsune.agent.survivors import Survivors, remaining, remaining_of, told, with_remains
+from kitsune.agent.tally import Tally, Uncounted
+from kitsune.agent.work import Resume, Work
 from kitsune.errors import JournalUnavailable, NothingLeft, ProcessRemains, StepFailed
 from kitsune.models.durations import format_duration
 from kitsune.models.results import StepOutcome
@@ -22,39 +24,10 @@ from kitsune.models.results import StepOutcome
 #: How often an idempotent handler may run again because its agent died, whatever `maximumAttempts` says:
 #: a step that kills its agent must not do so for ever.
 _RERUNS_AFTER_INTERRUPTION = 5
-#: How long leftovers of a dead agent get between TERM and KILL.
-_LEFTOVER_GRACE = timedelta(seconds=5)
 #: What a resumed execution may take at least: it may have ended long ago, and only be reported.
 _LAST_LOOK = timedelta(seconds=5)
 
 logger = logging.getLogger("kitsune.agent")
-
-
-_Recorder = Callable[[int], Coroutine[Any, Any, None]]
-_Resume = Callable[[Entry, _Recorder], Coroutine[Any, Any, Mapping[str, Any]]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Work:
-    """How to run an operation.
-
-    Attributes:
-        execute: Runs one execution; told its number and a function that journals a process id.
-        executions: How many executions may fail before the failure is final.
-        idempotent: May run again after an execution of unknown outcome.
-        timeout: How long one execution may take.
-        left: What the handler leaves as outputs when it is ended by a timeout or a cancel.
-        resume: Goes on with the execution of a dead agent; None where nothing outlives the agent. Told the row
-            besides; raises `NothingLeft`.
-    """
-
-    execute: Callable[[int, _Recorder], Coroutine[Any, Any, Mapping[str, Any]]]
-    executions: int
-    idempotent: bool
-    timeout: timedelta
-    step_type: str
-    left: Mapping[str, Any] = field(default_factory=dict)
-    resume: _Resume | None = None
 
 
 @dataclass(frozen=True)
@@ -80,8 +53,9 @@ class _Run:
 class OperationRunner:
     """Runs operations against a journal; deliveries of one operation meet in one task."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, tally: Tally | None = None) -> None:
         self._journal = journal
+        self._tally = tally or Uncounted()
         self._running: dict[str, _Run] = {}
         self._unrecorded: dict[str, Verdict] = {}
         self._survivors = Survivors(journal)
@@ -101,6 +75,8 @@ class OperationRunner:
             run = self._running[operation.id] = _Run(operation)
             run.task = asyncio.create_task(self._deliver(operation, work, run))
             run.task.add_done_callback(lambda _done: self._running.pop(operation.id, None))
+        else:
+            self._tally.delivered("attached")
         run.waiting += 1
         try:
             return await _result(run)
@@ -155,7 +131,7 @@ class OperationRunner:
         entry = await self._journal.find(operation.id)
         ended = operation.id in self._unrecorded
         if entry is not None and entry.state == "started" and not ended:
-            left = remaining_of(remaining(await _end_leftovers(entry)))
+            left = remaining_of(remaining(await end_leftovers(entry)))
             if left:
                 raise ProcessRemains(f"step {entry.step!r} has not ended: {told(left)}")
         return entry
@@ -173,21 +149,24 @@ class OperationRunner:
         """
         entries = await self._journal.list_started()
         entries = [entry for entry in entries if entry.step_type not in surviving]
-        await asyncio.gather(*(_end_leftovers(entry) for entry in entries))
+        await asyncio.gather(*(end_leftovers(entry) for entry in entries))
         return len(entries)
 
     async def list_unattended(self) -> list[Entry]:
         """Return executions that have begun and that no delivery attends to."""
+        return self._unattended(await self._journal.list_started())
+
+    def _unattended(self, started: Sequence[Entry]) -> list[Entry]:
         attended = {key for key, run in self._running.items() if run.waiting}
         known = attended | self._unrecorded.keys()
-        return [entry for entry in await self._journal.list_started() if entry.id not in known]
+        return [entry for entry in started if entry.id not in known]
 
     async def end_unattended(self, entry: Entry, *, cause: str) -> None:
         """End an execution that nobody will ask for any more, and record that."""
         if run := self._running.get(entry.id):
             await self.cancel(run.operation)
             return
-        left = await _end_leftovers(entry)
+        left = await end_leftovers(entry)
         now = await self._journal.find(entry.id)
         if now is None or now.state != "started" or entry.id in self._running:
             return
@@ -205,14 +184,15 @@ class OperationRunner:
             outputs=remaining(left),
         )
         await self._journal.end(entry.id, outcome, final=True)
+        self._tally.interrupted()
+        self._tally.ended(entry.phase, outcome)
         self._survivors.note(entry.rollout_id, outcome)
 
     async def _deliver(self, operation: Operation, work: Work, run: _Run) -> Verdict:
         await self.catch_up()
         if unrecorded := self._unrecorded.get(operation.id):
             return unrecorded
-        await self._end_foreign(operation)
-        entry = await self._journal.find(operation.id)
+        entry = await self._look(operation)
         if entry is not None:
             with contextlib.suppress(JournalUnavailable):  # a count, not worth a step that runs
                 await self._journal.deliver(operation.id)
@@ -221,12 +201,14 @@ class OperationRunner:
                 outcome = outcome_of(operation, entry, error=error, status="failed")
                 return Verdict(outcome, final=True)
             if entry.state == "finished" and entry.outcome is not None:
+                self._tally.delivered("answered")
                 delivered = entry.outcome.model_copy(update={"deliveries": entry.deliveries + 1})
                 return Verdict(delivered, final=True)
             if entry.state == "started" and work.resume is not None:
+                self._tally.delivered("resumed")
                 return await self._execute(operation, work, entry, run, resume=work.resume)
             if entry.state == "started":
-                left = await _end_leftovers(entry)
+                left = await end_leftovers(entry)
                 rebooted = entry.boot_id not in (None, boot_id())
                 cause = "the host restarted" if rebooted else "the local worker died"
                 verdict = await self._interrupted(operation, work, entry, cause=cause, left=left)
@@ -236,19 +218,25 @@ class OperationRunner:
         failpoint("journal.before_begin")
         entry = await self._journal.begin(operation, boot_id=boot_id())
         failpoint("journal.after_begin")
+        self._tally.delivered("begun")
         return await self._execute(operation, work, entry, run)
 
-    async def _end_foreign(self, operation: Operation) -> None:
-        """End what still runs for another rollout: it has lost this server, or Temporal would not be here with ours."""
+    async def _look(self, operation: Operation) -> Entry | None:
+        """Return what is on record of an operation.
+
+        What still runs for another rollout is ended: it has lost this server, or Temporal would not be here with ours.
+        """
         strangers = [
             run.operation
             for run in self._running.values()
             if run.operation.run_id != operation.run_id
         ]
         await asyncio.gather(*(self.cancel(stranger) for stranger in strangers))
-        for entry in await self.list_unattended():
+        own, started = await self._journal.look(operation.id)
+        for entry in self._unattended(started):
             if entry.run_id not in (None, operation.run_id):
                 await self.end_unattended(entry, cause="another rollout took this server")
+        return own
 
     async def _end(self, operation: Operation, verdict: Verdict) -> Verdict:
         """Record how an execution ended; what cannot be recorded is at least remembered and told."""
@@ -261,6 +249,8 @@ class OperationRunner:
             logger.error("%s %s, but %s", operation.step_name, verdict.outcome.status, error)  # noqa: TRY400 - one clear line
             verdict = Verdict(verdict.outcome, final=True)
             self._unrecorded[operation.id] = verdict
+        if verdict.final:
+            self._tally.ended(operation.phase, verdict.outcome)
         return verdict
 
     async def _interrupted(
@@ -273,6 +263,7 @@ class OperationRunner:
         left: Sequence[int] = (),
         outputs: Mapping[str, Any] | None = None,
     ) -> Verdict:
+        self._tally.interrupted()
         again = not left and (
             entry.executions < work.executions
             or (work.idempotent and entry.interruptions < _RERUNS_AFTER_INTERRUPTION)
@@ -299,7 +290,7 @@ class OperationRunner:
         entry = await self._journal.find(operation.id)
         if entry is None:
             raise JournalUnavailable("the journal has lost the row of a step that ran")
-        left = await _end_leftovers(entry)
+        left = await end_leftovers(entry)
         cause = "the local worker died" if resumed else "what watches over it was killed"
         if entry.boot_id not in (None, boot_id()):
             cause = "the host restarted"
@@ -310,7 +301,7 @@ class OperationRunner:
         if not remaining_of(outputs):
             with contextlib.suppress(JournalUnavailable):
                 if entry := await self._journal.find(operation.id):
-                    return outputs | remaining(await _end_leftovers(entry))
+                    return outputs | remaining(await end_leftovers(entry))
         return outputs
 
     async def _execute(
@@ -320,7 +311,7 @@ class OperationRunner:
         entry: Entry,
         run: _Run,
         *,
-        resume: _Resume | None = None,
+        resume: Resume | None = None,
     ) -> Verdict:
         async def record_process(pid: int) -> None:
             await self._journal.record_process(
@@ -359,22 +350,13 @@ class OperationRunner:
         except Exception as bug:  # noqa: BLE001 - a handler's bug is this step's failure, nobody else's
             outputs = await self._end_rest(operation, {})
             error, status = f"the handler broke: {named(bug)}", "failed"
-        error, status, permanent = _with_remains(outputs, error, status, permanent=permanent)
+        error, status, permanent = with_remains(outputs, error, status, permanent=permanent)
         final = error is None or permanent or entry.executions >= work.executions
         outcome = outcome_of(operation, entry, error=error, status=status, outputs=outputs)
         return await self._end(operation, Verdict(outcome, final=final))
 
 
-def _with_remains(
-    outputs: Mapping[str, Any], error: str | None, status: str, *, permanent: bool
-) -> tuple[str | None, str, bool]:
-    """Say what could not be ended: then nothing was cancelled, and nothing may run again beside it."""
-    if not (remains := remaining_of(outputs)):
-        return error, status, permanent
-    return f"{error}; {told(remains)}", "interrupted" if status == "cancelled" else status, True
-
-
-def _time_left(work: Work, entry: Entry, resume: _Resume | None) -> timedelta:
+def _time_left(work: Work, entry: Entry, resume: Resume | None) -> timedelta:
     """Return how long an execution may still take; what ended in time may always be reported."""
     if resume is None or entry.pid_start is None or entry.boot_id != boot_id():
         return work.timeout
@@ -385,15 +367,3 @@ async def _result(run: _Run) -> Verdict:
     if run.task is None:  # pragma: no cover - `run` sets it before anybody else can ask
         raise RuntimeError("this run was never started")
     return await asyncio.shield(run.task)
-
-
-async def _end_leftovers(entry: Entry) -> list[int]:
-    """End what a dead agent's execution left running; return what could not be ended."""
-    if entry.boot_id != boot_id():
-        return []
-    root = entry.pid
-    if root is not None and (
-        entry.pid_start is None or process_start_time(root) != entry.pid_start
-    ):
-        root = None
-    return await end_tree(entry.id, root, grace=_LEFTOVER_GRACE)

@@ -207,6 +207,15 @@ class _Cleaning:
         return True
 
 
+def bytes_under(parent: Path, stop: Stop) -> int:
+    """Return how many bytes of disk a folder of such folders takes; blocks."""
+    total = 0
+    for folder in _folders(parent):
+        stop.check()
+        total += folder.bytes
+    return total
+
+
 def _folders(parent: Path) -> Iterator[_Folder]:
     try:
         entries = sorted(parent.iterdir())

@@ -42,6 +42,15 @@ def told(processes: Iterable[Process]) -> str:
     return f"KILL was sent, and still present: process {each}"
 
 
+def with_remains(
+    outputs: Mapping[str, Any], error: str | None, status: str, *, permanent: bool
+) -> tuple[str | None, str, bool]:
+    """Say what could not be ended: then nothing was cancelled, and nothing may run again beside it."""
+    if not (remains := remaining_of(outputs)):
+        return error, status, permanent
+    return f"{error}; {told(remains)}", "interrupted" if status == "cancelled" else status, True
+
+
 class Journal(Protocol):
     """What is needed of the journal."""
 

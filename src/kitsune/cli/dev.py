@@ -55,6 +55,12 @@ rolloutStrategy: {{type: Canary, canaryPercentage: 20, batchSize: 2}}
 )
 @click.option("--headless", is_flag=True, help="No Temporal UI.")
 @click.option(
+    "--dashboard-port",
+    type=click.IntRange(0, 65535),
+    help="Port of the dashboard; 0 takes any free one.  [default: 7280 if free, else any]",
+)
+@click.option("--no-dashboard", is_flag=True, help="No dashboard.")
+@click.option(
     "--state",
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder that keeps everything for the next start.  [default: $XDG_STATE_HOME/kitsune/dev]",
@@ -66,10 +72,12 @@ def dev(
     port: int,
     ui_port: int | None,
     headless: bool,
+    dashboard_port: int | None,
+    no_dashboard: bool,
     state: Path | None,
     ephemeral: bool,
 ) -> Exit:
-    """Run Temporal, an orchestration worker and local workers on this machine.
+    """Run Temporal, an orchestration worker, local workers and the dashboard on this machine.
 
     \b
     kitsune dev
@@ -82,6 +90,7 @@ def dev(
         raise click.UsageError("--ephemeral keeps nothing: leave out --state")
     if headless and ui_port is not None:
         raise click.UsageError("--headless starts no UI: leave out --ui-port")
+    chosen_dashboard = _choose_dashboard_port(dashboard_port, wanted=not no_dashboard)
     from kitsune.cli.interrupts import Interrupts, run_interruptibly
     from kitsune.embedded.local_fleet import LocalFleet
 
@@ -92,6 +101,7 @@ def dev(
                 servers=[f"server-{number}" for number in range(1, servers + 1)],
                 port=port,
                 ui_port=None if headless else _choose_ui_port(ui_port, port=port),
+                dashboard_port=chosen_dashboard,
                 in_memory=ephemeral,
                 say=_talk,
             )
@@ -134,6 +144,24 @@ def _choose_ui_port(wanted: int | None, *, port: int) -> int:
     return usual if port and usual <= HIGHEST_PORT and not why_unusable(usual) else 0
 
 
+def _choose_dashboard_port(port: int | None, *, wanted: bool) -> int | None:
+    from kitsune.cli.dashboard import EXTRA, is_installed
+    from kitsune.dashboard.settings import DEFAULT_PORT as USUAL
+    from kitsune.embedded.ports import why_unusable
+
+    if not wanted:
+        if port is not None:
+            raise click.UsageError("--no-dashboard starts none: leave out --dashboard-port")
+        return None
+    if not is_installed():
+        if port is not None:
+            raise click.UsageError(f"the dashboard is not installed here: {EXTRA}")
+        return None
+    if port is not None:
+        return port
+    return USUAL if not why_unusable(USUAL) else 0
+
+
 def _talk(news: str) -> None:
     console = stderr_console()
     for line in news.splitlines():
@@ -148,6 +176,7 @@ def _announce(fleet: "LocalFleet") -> None:
     """Print what runs where, and what to type next."""
     out = stdout_console()
     facts = {
+        "dashboard": fleet.dashboard_url or _no_dashboard(),
         "Temporal": fleet.address,
         "Temporal UI": fleet.temporal.ui_url or "none (--headless)",
         "servers": ", ".join(fleet.servers),
@@ -164,6 +193,12 @@ def _announce(fleet: "LocalFleet") -> None:
     for command in _next_commands(fleet):
         print_line(out, f"  {command}", style="cyan")
     out.file.flush()
+
+
+def _no_dashboard() -> str:
+    from kitsune.cli.dashboard import EXTRA, is_installed
+
+    return "none (--no-dashboard)" if is_installed() else f"none ({EXTRA})"
 
 
 def _next_commands(fleet: "LocalFleet") -> Iterator[str]:

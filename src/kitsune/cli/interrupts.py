@@ -1,6 +1,7 @@
 """Ctrl-C for commands that have processes to end: the first ends them in order, the second at once."""
 
 import asyncio
+import os
 import signal
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -35,6 +36,11 @@ class Interrupts:
             self.received = True
             task.cancel()
             self.first()
+
+
+def leave_at_once() -> None:
+    """End the process as a second Ctrl-C does where nothing else has to be ended."""
+    os._exit(130)
 
 
 def run_interruptibly(main: Callable[[Interrupts], Coroutine[Any, Any, None]]) -> bool:

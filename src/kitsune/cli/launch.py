@@ -34,7 +34,11 @@ def launch(
 ) -> Exit:
     """Start a rollout, follow it to its end and tell that; or only print its id, with `detach`."""
     try:
-        started = session.run(session.fleet.start(plan_wire, rollout_id=rollout_id, origin=origin))
+        from kitsune.service.connection import actor
+
+        started = session.run(
+            session.fleet.start(plan_wire, rollout_id=rollout_id, origin=origin, actor=actor())
+        )
     except (KeyboardInterrupt, asyncio.CancelledError):
         say(f"interrupted while starting; whether it runs says: kitsune status {rollout_id}")
         return Exit.DETACHED

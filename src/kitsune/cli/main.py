@@ -18,7 +18,10 @@ from click.shell_completion import CompletionItem
 from kitsune.cli.exits import MEANINGS, Exit
 from kitsune.errors import (
     BadQuery,
+    BadRequest,
+    BadSetting,
     Conflict,
+    DashboardRefused,
     EmbeddedServerError,
     JournalUnavailable,
     KitsuneError,
@@ -39,7 +42,7 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
     "dev": (
         "kitsune.cli.dev",
         "dev",
-        "Temporal, an orchestrator and local workers on this machine.",
+        "Temporal, workers and the dashboard on this machine.",
     ),
     "validate": ("kitsune.cli.plans", "validate", "Check a plan; all problems at once."),
     "preview": ("kitsune.cli.plans", "preview", "Show what a plan would do, and in which order."),
@@ -72,6 +75,11 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
         "servers",
         "List local workers and when they were last heard of.",
     ),
+    "dashboard": (
+        "kitsune.cli.dashboard",
+        "dashboard",
+        "Serve pages and a JSON API for rollouts.",
+    ),
     "doctor": ("kitsune.cli.doctor", "doctor", "Check Temporal and the fleet; say what to do."),
     "orchestration-worker": (
         "kitsune.cli.workers",
@@ -99,7 +107,10 @@ _EXIT_OF_ERROR: Mapping[type[KitsuneError], Exit] = {
     StateFolderTaken: Exit.CONFLICT,
     StateFolderUnusable: Exit.USAGE,
     JournalUnavailable: Exit.USAGE,
+    BadSetting: Exit.USAGE,
     BadQuery: Exit.USAGE,
+    BadRequest: Exit.USAGE,
+    DashboardRefused: Exit.USAGE,
     EmbeddedServerError: Exit.UNAVAILABLE,
     ServerUnavailable: Exit.UNAVAILABLE,
     NotFound: Exit.USAGE,

@@ -7,7 +7,6 @@ import click
 
 from kitsune.cli.completing import rollouts
 from kitsune.cli.connection_options import (
-    FleetSession,
     connection_options,
     fleet_session,
     output_option,
@@ -94,9 +93,18 @@ def retry(
                 )
             decide(session, "retry", rollout_id, servers, reason=reason, output=output)
             return Exit.OK
-        again, found_id, run_id = _plan(
-            session, rollout_id, servers=servers, only=only, from_failed=from_step is not None
+        from kitsune.service.following import prepare_retry
+
+        found = session.run(
+            prepare_retry(
+                session.fleet,
+                rollout_id,
+                servers=servers,
+                only=only,
+                from_failed=from_step is not None,
+            )
         )
+        again = found.again
         for remark in again.remarks:
             say(remark)
         if not again.servers:
@@ -113,34 +121,12 @@ def retry(
         return launch(
             session,
             again.plan,
-            rollout_id=_checked(new_id) if new_id else found_id,
+            rollout_id=_checked(new_id) if new_id else found.rollout_id,
             output=output,
             detach=detach,
             timeout=timeout,
-            origin=_origin(rollout_id, run_id, reason),
+            origin=found.origin(**who(reason)),
         )
-
-
-def _plan(
-    session: FleetSession,
-    rollout_id: str,
-    *,
-    servers: tuple[str, ...],
-    only: tuple[str, ...],
-    from_failed: bool,
-) -> "tuple[Again, str, str]":
-    from kitsune.service.again import retry_of
-    from kitsune.service.following import ended_rollout, next_retry
-
-    first = session.run(ended_rollout(session.fleet, rollout_id))
-    if first.plan.rollback_of:
-        raise Conflict(
-            f"rollout {rollout_id!r} is a rollback: "
-            f"try it again with `kitsune rollback {first.plan.rollback_of.rollout_id} --retry`"
-        )
-    follower, now = session.run(next_retry(session.fleet, first))
-    again = retry_of(now.plan, now.ends, only=only, servers=servers, from_failed=from_failed)
-    return again, follower.rollout_id, first.run_id
 
 
 def _preview(again: "Again") -> None:
@@ -172,9 +158,3 @@ def _checked(new_id: str) -> str:
         return check_rollout_id(new_id)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--id") from error
-
-
-def _origin(rollout_id: str, run_id: str, reason: str) -> Any:
-    from kitsune.service.starting import Origin
-
-    return Origin("retry", rollout_id, run_id, **who(reason))

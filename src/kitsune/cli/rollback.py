@@ -1,7 +1,7 @@
 """`kitsune rollback`: undo a held server, or a rollout that has ended."""
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -20,10 +20,6 @@ from kitsune.cli.recap import names_text
 from kitsune.cli.verbs import agreed, reason_option, servers_option, who, yes_option
 from kitsune.cli.watch import say
 from kitsune.errors import Conflict
-
-if TYPE_CHECKING:
-    from kitsune.service.again import Again
-    from kitsune.service.following import Ended
 
 
 @click.command()
@@ -64,7 +60,12 @@ def rollback(
         if session.run(session.fleet.find(rollout_id)).open:
             _decide(session, rollout_id, servers, reason=reason, output=output)
             return Exit.OK
-        again, first, new_id = _plan(session, rollout_id, servers, retry=retry, force=force)
+        from kitsune.service.following import prepare_rollback
+
+        found = session.run(
+            prepare_rollback(session.fleet, rollout_id, servers=servers, retry=retry, force=force)
+        )
+        again, first = found.again, found.first
         for remark in again.remarks:
             say(remark)
         if not again.servers:
@@ -79,11 +80,11 @@ def rollback(
         return launch(
             session,
             again.plan,
-            rollout_id=new_id,
+            rollout_id=found.rollout_id,
             output=output,
             detach=detach,
             timeout=timeout,
-            origin=_origin(first, reason),
+            origin=found.origin(**who(reason)),
         )
 
 
@@ -96,39 +97,3 @@ def _decide(
             f"or end it with `kitsune abort {rollout_id} --rollback`"
         )
     decide(session, "rollback", rollout_id, servers, reason=reason, output=output)
-
-
-def _plan(
-    session: FleetSession, rollout_id: str, servers: tuple[str, ...], *, retry: bool, force: bool
-) -> "tuple[Again, Ended, str]":
-    from kitsune.service.again import rollback_of
-    from kitsune.service.following import ended_rollout, next_rollback
-
-    first = session.run(ended_rollout(session.fleet, rollout_id))
-    undone = first.plan.rollback_of
-    if undone and not retry:
-        raise Conflict(
-            f"rollout {rollout_id!r} is itself a rollback: to try it again, add --retry; "
-            f"to have the new state back, run the plan of {undone.rollout_id} again"
-        )
-    if undone:  # what it could not undo belongs to the rollout that it was for
-        servers = servers or tuple(first.plan.servers)
-        first = session.run(ended_rollout(session.fleet, undone.rollout_id))
-    follower, now = session.run(next_rollback(session.fleet, first))
-    again = rollback_of(
-        now.plan,
-        now.ends,
-        rollout_id=first.rollout_id,
-        run_id=undone.run_id if undone else first.run_id,
-        servers=servers,
-        retry=retry,
-        force=force,
-        generation=follower.number if retry or force else 0,
-    )
-    return again, first, follower.rollout_id
-
-
-def _origin(first: "Ended", reason: str) -> Any:
-    from kitsune.service.starting import Origin
-
-    return Origin("rollback", first.rollout_id, first.run_id, **who(reason))

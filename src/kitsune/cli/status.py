@@ -275,6 +275,7 @@ def _row_json(row: "RolloutRow") -> dict[str, Any]:
         "gate": row.gate or None,
         "held": row.held,
         "origin": row.origin or None,
+        "startedBy": row.started_by or None,
         "startedAt": stamp(row.started_at),
         "endedAt": stamp(row.ended_at) if row.ended_at else None,
     }

@@ -1,11 +1,12 @@
 """`kitsune orchestration-worker` and `kitsune local-worker`."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -17,12 +18,14 @@ from kitsune.cli.ages import age_option, asked_retention
 from kitsune.cli.connection_options import connection_options
 from kitsune.cli.exits import Exit
 from kitsune.models.plan import check_server_id
-from kitsune.names import ENV_SERVER_ID
+from kitsune.names import ENV_METRICS_ADDRESS, ENV_SERVER_ID, ENV_WEBHOOKS
 
 if TYPE_CHECKING:
     from temporalio.client import Client
+    from temporalio.runtime import Runtime
 
     from kitsune.service.connection import ConnectionOptions
+    from kitsune.tracing.provider import Tracing
 
 
 def _worker_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -39,15 +42,34 @@ def _worker_options(command: Callable[..., Any]) -> Callable[..., Any]:
             type=click.Path(path_type=Path, dir_okay=False),
             help="A file that exists while the worker runs and Temporal answers.",
         ),
+        click.option(
+            "--metrics-address",
+            envvar=ENV_METRICS_ADDRESS,
+            show_envvar=True,
+            metavar="IP:PORT",
+            help="Where Prometheus may read /metrics, as in 127.0.0.1:9464. Default: nowhere.",
+        ),
     ):
         command = option(command)
     return connection_options(command)
 
 
 @click.command("orchestration-worker")
+@click.option(
+    "--webhooks",
+    envvar=ENV_WEBHOOKS,
+    show_envvar=True,
+    metavar="FILE",
+    help="Who is told of rollouts: YAML or JSON. Default: nobody.",
+)
 @_worker_options
 def orchestration_worker(
-    connection: "ConnectionOptions", log_format: Any, ready_file: Path | None
+    *,
+    connection: "ConnectionOptions",
+    log_format: Any,
+    ready_file: Path | None,
+    metrics_address: str | None,
+    webhooks: str | None,
 ) -> Exit:
     """Run the orchestration worker: it coordinates rollouts and touches no server.
 
@@ -57,24 +79,46 @@ def orchestration_worker(
     Run one, or several for availability. It waits for Temporal, and ends on SIGTERM or Ctrl-C.
     """  # noqa: D301 - click wants the character, not the letters
     from kitsune.handlers.registry import load_handlers
+    from kitsune.service.rollout_figures import keep_rollout_figures
+    from kitsune.webhooks.settings import load_receivers
     from kitsune.workers.logs import configure_logs
     from kitsune.workers.orchestration import make_orchestration_worker
     from kitsune.workers.supervision import keep_working
+    from kitsune.workers.telemetry import make_runtime, measures_of
 
+    receivers = load_receivers(webhooks, os.environ) if webhooks else {}
     configure_logs(log_format)
+    runtime = make_runtime(metrics_address)
+    measures = measures_of(runtime)
     registry = load_handlers()
 
     async def work(client: "Client", stop: asyncio.Event) -> Exit:
-        await keep_working(
-            lambda: make_orchestration_worker(client, registry),
-            client=client,
-            stop=stop,
-            doing="orchestrating",
-            ready_file=ready_file,
+        beside = (
+            [keep_rollout_figures(client, measures, webhooks=receivers)] if metrics_address else []
         )
+        async with _beside(*beside):
+            if receivers:
+                logging.getLogger("kitsune.webhooks").info("telling %s", ", ".join(receivers))
+            await keep_working(
+                lambda: make_orchestration_worker(client, registry, receivers=receivers),
+                client=client,
+                stop=stop,
+                doing="orchestrating",
+                ready_file=ready_file,
+                measures=measures,
+            )
         return Exit.OK
 
-    return _run_worker(connection, work, identity=f"kitsune-orchestrator@{socket.gethostname()}")
+    host = socket.gethostname()
+    return asyncio.run(
+        _until_stopped(
+            connection,
+            work,
+            identity=f"kitsune-orchestrator@{host}",
+            runtime=runtime,
+            tracing=_begin_tracing("kitsune-orchestration-worker", instance=host),
+        )
+    )
 
 
 @click.command("local-worker")
@@ -93,11 +137,13 @@ def orchestration_worker(
 )
 @_worker_options
 def local_worker(
+    *,
     connection: "ConnectionOptions",
     server_id: str,
     undo_retention: timedelta | None,
     log_format: Any,
     ready_file: Path | None,
+    metrics_address: str | None,
 ) -> Exit:
     """Run the local worker of a server: it runs the steps of plans there.
 
@@ -124,7 +170,9 @@ def local_worker(
     )
     from kitsune.workers.local import make_local_worker
     from kitsune.workers.logs import configure_logs
+    from kitsune.workers.state_figures import keep_figures
     from kitsune.workers.supervision import keep_working
+    from kitsune.workers.telemetry import make_runtime, measures_of
 
     try:
         check_server_id(server_id)
@@ -132,10 +180,16 @@ def local_worker(
         raise click.BadParameter(str(error), param_hint="--server-id") from error
     retention = asked_retention(undo_retention)
     configure_logs(log_format)
+    runtime = make_runtime(metrics_address)
+    measures = measures_of(runtime)
     registry = load_handlers()
     with hold_state_folder(state_folder(server_id, os.environ)) as state:
         agent = Agent.at(
-            state, server_id=server_id, registry=registry, instance=make_instance(host_key())
+            state,
+            server_id=server_id,
+            registry=registry,
+            instance=make_instance(host_key()),
+            measures=measures,
         )
 
         async def work(client: "Client", stop: asyncio.Event) -> Exit:
@@ -146,45 +200,49 @@ def local_worker(
                     stop=stop,
                     doing=f"serving {server_id} (state in {state})",
                     ready_file=ready_file,
+                    measures=measures,
                 )
 
             await agent.runner.end_leftovers(
                 surviving={handler.type for handler in registry if handler.survives}
             )
             find_open = partial(find_open_rollouts, client)
-            beside = {
-                asyncio.create_task(keep_tidy(state, retention, find_open)),
-                asyncio.create_task(end_orphans(client, agent)),
-            }
-            other = await serve_alone(
-                DuplicateWatch(client, server_id),
-                serve,
-                stop=stop,
-                give_way=agent.runner.keep_nothing,
-            )
-            for task in beside:
-                task.cancel()
-            await asyncio.wait(beside)
+            beside = [keep_tidy(state, retention, find_open), end_orphans(client, agent)]
+            beside += [keep_figures(agent, measures)] if metrics_address else []
+            async with _beside(*beside):
+                other = await serve_alone(
+                    DuplicateWatch(client, server_id),
+                    serve,
+                    stop=stop,
+                    give_way=agent.runner.keep_nothing,
+                )
             await agent.journal.close()
             if other is None:
                 return Exit.OK
             logging.getLogger("kitsune.worker").error("%s", refusal(server_id, other))
             return Exit.CONFLICT
 
-        return _run_worker(
-            connection,
-            work,
-            identity=f"{server_id}@{socket.gethostname()}#{agent.instance}",
+        return asyncio.run(
+            _until_stopped(
+                connection,
+                work,
+                identity=f"{server_id}@{socket.gethostname()}#{agent.instance}",
+                runtime=runtime,
+                tracing=_begin_tracing("kitsune-local-worker", instance=server_id),
+            )
         )
 
 
-def _run_worker(
-    connection: "ConnectionOptions",
-    work: "Callable[[Client, asyncio.Event], Awaitable[Exit]]",
-    *,
-    identity: str,
-) -> Exit:
-    return asyncio.run(_until_stopped(connection, work, identity=identity))
+@contextlib.asynccontextmanager
+async def _beside(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Let coroutines run until the block ends."""
+    tasks = [asyncio.create_task(each) for each in work]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _until_stopped(
@@ -192,9 +250,10 @@ async def _until_stopped(
     work: "Callable[[Client, asyncio.Event], Awaitable[Exit]]",
     *,
     identity: str,
+    runtime: "Runtime",
+    tracing: "Tracing | None",
 ) -> Exit:
     from kitsune.service.connection import connect_patiently
-    from kitsune.workers.telemetry import make_runtime
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -205,7 +264,8 @@ async def _until_stopped(
             connection,
             log=logging.getLogger("kitsune.worker"),
             identity=f"{os.getpid()}@{identity}",
-            runtime=make_runtime(),
+            runtime=runtime,
+            interceptors=tracing.interceptors if tracing else (),
         )
     )
     stopping = asyncio.create_task(stop.wait())
@@ -214,4 +274,26 @@ async def _until_stopped(
         connecting.cancel()
         return Exit.OK
     stopping.cancel()
-    return await work(connecting.result(), stop)
+    try:
+        return await work(connecting.result(), stop)
+    finally:
+        if tracing:
+            await asyncio.to_thread(tracing.end)
+
+
+def _begin_tracing(service: str, *, instance: str) -> "Tracing | None":
+    """Send traces where the environment asks for them; say why not where it asks for what cannot be."""
+    from kitsune.errors import BadSetting
+    from kitsune.tracing.settings import traces_wanted
+
+    try:
+        if not traces_wanted(os.environ):
+            return None
+    except (
+        BadSetting
+    ) as error:  # the variables may be meant for other programs: no reason not to work
+        logging.getLogger("kitsune.worker").warning("%s", error)
+        return None
+    from kitsune.tracing.provider import begin_tracing
+
+    return begin_tracing(service, instance=instance)

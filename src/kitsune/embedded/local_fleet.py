@@ -10,8 +10,9 @@ from types import TracebackType
 from typing import Final, Never, Self
 
 from kitsune.embedded.folder_lock import make_folder
-from kitsune.embedded.local_workers import LocalWorker
+from kitsune.embedded.local_workers import NO_QUEUE, LocalWorker
 from kitsune.embedded.pollers import unserved_queues
+from kitsune.embedded.ports import LOOPBACK, free_port, is_served, require_port
 from kitsune.embedded.server import NAMESPACE, EmbeddedServer
 from kitsune.errors import EmbeddedServerError
 from kitsune.names import ENV_SERVER_ID, ENV_STATE_DIR, ORCHESTRATOR_QUEUE
@@ -19,6 +20,7 @@ from kitsune.names import ENV_SERVER_ID, ENV_STATE_DIR, ORCHESTRATOR_QUEUE
 #: How our own commands are started; `-P` keeps a folder named kitsune in the working folder out of the way.
 KITSUNE: Final = (sys.executable, "-P", "-m", "kitsune")
 _ORCHESTRATION_WORKER = "orchestration-worker"
+_DASHBOARD = "dashboard"
 _LOOK_EVERY = 0.1
 #: A worker of the last start may still hold its folder for a moment; what ends thrice will not get ready.
 _DEATHS_AT_START = 3
@@ -44,6 +46,7 @@ class LocalFleet:
         servers: Ids of the local workers.
         port: Of Temporal; 0 takes a free one.
         ui_port: Of Temporal UI; 0 takes a free one, None starts no UI.
+        dashboard_port: Of the dashboard; 0 takes a free one, None starts none.
         in_memory: Keep Temporal's data in memory, not under `state`.
         say: Takes news for people, one or more lines.
         kitsune: The program that runs workers.
@@ -57,6 +60,7 @@ class LocalFleet:
         servers: Sequence[str],
         port: int = 0,
         ui_port: int | None = None,
+        dashboard_port: int | None = None,
         in_memory: bool = False,
         say: Callable[[str], None] = lambda _news: None,
         kitsune: Sequence[str] = KITSUNE,
@@ -72,12 +76,18 @@ class LocalFleet:
             log=self.logs / "temporal.log",
         )
         self.workers: list[LocalWorker] = []
+        self._dashboard_port = dashboard_port
         self._say, self._kitsune, self._ready_within = say, tuple(kitsune), ready_within
 
     @property
     def address(self) -> str:
         """Where Temporal listens."""
         return self.temporal.address
+
+    @property
+    def dashboard_url(self) -> str | None:
+        """The dashboard's address, or None when there is none."""
+        return f"http://{LOOPBACK}:{self._dashboard_port}" if self._dashboard_port else None
 
     def files_of(self, server_id: str) -> Path:
         """Return the working folder of a local worker."""
@@ -95,6 +105,7 @@ class LocalFleet:
             await self.temporal.start()
             self._start_workers()
             await self._wait_until_polling()
+            await self._wait_for_dashboard()
         except BaseException:
             await self.stop()
             raise
@@ -139,7 +150,14 @@ class LocalFleet:
         self.temporal.kill()
 
     def _start_workers(self) -> None:
-        for name in (_ORCHESTRATION_WORKER, *self.servers):
+        if self._dashboard_port is not None:
+            self._dashboard_port = require_port(
+                self._dashboard_port or free_port(),
+                purpose="the dashboard",
+                remedy="give another --dashboard-port, 0 for any free one, or --no-dashboard",
+            )
+        dashboard = [] if self._dashboard_port is None else [_DASHBOARD]
+        for name in (_ORCHESTRATION_WORKER, *self.servers, *dashboard):
             worker = self._worker(name)
             make_folder(worker.folder)
             self.workers.append(worker)
@@ -149,7 +167,11 @@ class LocalFleet:
         environment = client_environment(self.address)
         command = [*self._kitsune, _ORCHESTRATION_WORKER, "--address", self.address]
         queue, folder = ORCHESTRATOR_QUEUE, self.state
-        if name != _ORCHESTRATION_WORKER:
+        if name == _DASHBOARD:
+            command = [*self._kitsune, _DASHBOARD, "--port", str(self._dashboard_port)]
+            command += ["--address", self.address]
+            queue = NO_QUEUE
+        elif name != _ORCHESTRATION_WORKER:
             command = [
                 *self._kitsune,
                 "local-worker",
@@ -175,7 +197,7 @@ class LocalFleet:
         from temporalio.service import RPCError  # noqa: PLC0415 - 0.4 s
 
         client = await Client.connect(self.address, namespace=NAMESPACE)
-        waiting = [worker.queue for worker in self.workers]
+        waiting = [worker.queue for worker in self.workers if worker.queue != NO_QUEUE]
         try:
             async with asyncio.timeout(self._ready_within.total_seconds()):
                 while waiting:
@@ -187,6 +209,18 @@ class LocalFleet:
         except TimeoutError:
             silent = next(worker for worker in self.workers if worker.queue == waiting[0])
             raise EmbeddedServerError(silent.death_text()) from None
+
+    async def _wait_for_dashboard(self) -> None:
+        dashboard = next((one for one in self.workers if one.name == _DASHBOARD), None)
+        if dashboard is None:
+            return
+        try:
+            async with asyncio.timeout(self._ready_within.total_seconds()):
+                while not is_served(self._dashboard_port or 0):
+                    self._start_dead_workers(give_up_after=_DEATHS_AT_START)
+                    await asyncio.sleep(_LOOK_EVERY)
+        except TimeoutError:
+            raise EmbeddedServerError(dashboard.death_text()) from None
 
     def _start_dead_workers(self, *, give_up_after: int | None = None) -> None:
         for worker in self.workers:

@@ -15,7 +15,7 @@ from typing import BinaryIO
 from kitsune.agent.proc import list_processes
 from kitsune.embedded import die_with_parent
 from kitsune.errors import EmbeddedServerError
-from kitsune.names import ENV_SERVER_ID, ENV_STATE_DIR
+from kitsune.names import ENV_DASHBOARD_PREFIX, ENV_SERVER_ID, ENV_STATE_DIR
 
 #: How long a process may take to end before it is killed.
 GRACE = timedelta(seconds=10)
@@ -119,12 +119,12 @@ def _descendants(pid: int) -> list[int]:
 
 
 def clean_environment(**variables: str) -> dict[str, str]:
-    """Return our environment without what would lead a child to another Temporal or another server's state."""
+    """Return our environment without what would lead a child to another Temporal, state or address."""
     ours = {ENV_SERVER_ID, ENV_STATE_DIR}
     kept = {
         key: value
         for key, value in os.environ.items()
-        if key not in ours and not key.startswith("TEMPORAL_")
+        if key not in ours and not key.startswith(("TEMPORAL_", ENV_DASHBOARD_PREFIX))
     }
     return {**kept, **variables}
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from kitsune.embedded.local_processes import (
     LocalProcess,
@@ -22,13 +22,17 @@ _HEALTHY_AFTER = 60.0
 _GRACE = timedelta(seconds=15)
 
 
+#: The queue of what serves none.
+NO_QUEUE: Final = ""
+
+
 @dataclass(kw_only=True)
 class LocalWorker:
-    """One worker of the fleet.
+    """One worker of the fleet, or the dashboard beside them.
 
     Attributes:
-        name: `orchestration-worker`, or the server id of a local worker.
-        queue: The task queue that it serves.
+        name: `orchestration-worker`, `dashboard`, or the server id of a local worker.
+        queue: The task queue that it serves, or `NO_QUEUE`.
         command: What runs it.
         environment: Over ours.
         folder: Its working folder.

@@ -30,6 +30,13 @@ def why_unusable(port: int) -> str | None:
     return None
 
 
+def is_served(port: int) -> bool:
+    """Return whether somebody listens on a port."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex((LOOPBACK, port)) == 0
+
+
 def require_port(port: int, *, purpose: str, remedy: str) -> int:
     """Return the port when we could listen on it.
 

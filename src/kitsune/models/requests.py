@@ -7,6 +7,7 @@ from pydantic import Field, JsonValue
 
 from kitsune.models.base import WireModel
 from kitsune.models.durations import Duration
+from kitsune.models.notices import WebhookInterest
 from kitsune.models.orders import Order
 from kitsune.models.problems import Problem
 
@@ -198,12 +199,14 @@ class ValidationReport(WireModel):
         problems: Everything that is wrong; empty for a plan that may run.
         warnings: What an operator should know, one sentence each.
         unknown_types: Step types that only the servers can know.
+        webhooks: Who wants to hear what of the rollout.
         quick_types: Step types of the plan that are done in milliseconds.
     """
 
     problems: list[Problem] = Field(default_factory=list)
     warnings: list[str] = Field(default_factory=list)
     unknown_types: list[str] = Field(default_factory=list)
+    webhooks: list[WebhookInterest] = Field(default_factory=list)
     quick_types: list[str] = Field(default_factory=list)
 
 

@@ -9,16 +9,13 @@ from kitsune.models.problems import show_value
 
 #: A count (`2`) or a share (`"25%"`).
 Size = int | str
-_PERCENT = re.compile(r"[0-9]{1,3}(\.[0-9]{1,6})?%")
+_PERCENT = re.compile(r"(0?[0-9]{1,2}(\.[0-9]{1,6})?|100(\.0{1,6})?)%")
 _PERCENT_SCHEMA = {"type": "string", "pattern": f"^{_PERCENT.pattern}$"}
 
 
 def percent_of(text: str) -> float | None:
     """Return 25.0 for `"25%"`, None for anything that is not a percentage from 0 to 100."""
-    if not _PERCENT.fullmatch(text):
-        return None
-    value = float(text[:-1])
-    return value if value <= 100 else None  # noqa: PLR2004 - a share of the whole
+    return float(text[:-1]) if _PERCENT.fullmatch(text) else None
 
 
 def _size(value: Any, *, least: int | None, refusal: str) -> Size:

@@ -11,21 +11,22 @@ import os
 import random
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
-from temporalio.client import Client
+from temporalio.client import Client, Interceptor
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfigProfile
 from temporalio.runtime import Runtime, TelemetryConfig
 from temporalio.service import RetryConfig, RPCError
 
-from kitsune.errors import ServerUnavailable
-from kitsune.names import DEFAULT_ADDRESS
+from kitsune.errors import BadSetting, ServerUnavailable
+from kitsune.names import DEFAULT_ADDRESS, ENV_TRACEPARENT
 from kitsune.service.trouble import call_trouble, connect_trouble, no_answer
+from kitsune.tracing.settings import traces_wanted
 
 #: How long one try may take: with the start of the interpreter, a command answers within five seconds.
 ONE_TRY = timedelta(seconds=3.5)
@@ -99,7 +100,30 @@ async def connect(options: ConnectionOptions) -> Client:
         identity=client_identity(),
         retry_config=RetryConfig(max_elapsed_time_millis=_RETRY_MILLIS),
         runtime=_quiet_runtime(),
+        interceptors=_carried(os.environ),
     )
+
+
+async def connect_lazily(options: ConnectionOptions) -> Client:
+    """Return a client that connects with its first call, and again after Temporal was away.
+
+    Raises:
+        ServerUnavailable: The settings cannot be used at all, so waiting would not help.
+    """
+    target = find_target(options)
+    try:
+        return await Client.connect(
+            target.address,
+            namespace=target.namespace,
+            data_converter=pydantic_data_converter,
+            identity=client_identity(),
+            retry_config=RetryConfig(max_elapsed_time_millis=_RETRY_MILLIS),
+            runtime=_quiet_runtime(),
+            lazy=True,
+            **target.settings,
+        )
+    except (RuntimeError, ValueError) as error:
+        raise connect_trouble(str(error), address=target.address) from error
 
 
 async def connect_patiently(
@@ -108,6 +132,7 @@ async def connect_patiently(
     log: "logging.Logger | logging.LoggerAdapter[logging.Logger]",
     identity: str | None = None,
     runtime: Runtime | None = None,
+    interceptors: Sequence[Interceptor] = (),
 ) -> Client:
     """Connect for a worker: wait until Temporal is there and lets us in, however long that takes.
 
@@ -118,6 +143,7 @@ async def connect_patiently(
         log: Gets a line for each change.
         identity: How the worker calls itself.
         runtime: Shared by the process's workers (telemetry, heartbeats).
+        interceptors: What stands around calls and work, such as traces.
 
     Raises:
         ServerUnavailable: The settings cannot be used at all, so waiting would not help.
@@ -127,7 +153,9 @@ async def connect_patiently(
     said: str | None = None
     for pause in pauses():
         try:
-            client = await _connect_once(target, identity=identity, runtime=runtime)
+            client = await _connect_once(
+                target, identity=identity, runtime=runtime, interceptors=interceptors
+            )
         except ServerUnavailable as error:
             if str(error) != said:
                 said = str(error)
@@ -172,6 +200,18 @@ def _user() -> str:
 def _quiet_runtime() -> Runtime:
     """Return a runtime whose core writes no log: it would write to stdout, between the data."""
     return Runtime(telemetry=TelemetryConfig(logging=None), worker_heartbeat_interval=None)
+
+
+def _carried(environ: Mapping[str, str]) -> Sequence[Interceptor]:
+    """Return what lets a rollout belong to the trace that this command runs in, where there is one."""
+    try:
+        if not environ.get(ENV_TRACEPARENT) or not traces_wanted(environ):
+            return ()
+    except BadSetting:  # the workers say so; a command has other things to say
+        return ()
+    from kitsune.tracing.provider import carry_context  # noqa: PLC0415 - the library is an extra
+
+    return carry_context(environ)
 
 
 async def _connect_once(target: Target, **client_options: Any) -> Client:

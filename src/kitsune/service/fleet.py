@@ -47,6 +47,7 @@ from kitsune.service.ordering import Accepted, Answer, give_order
 from kitsune.service.outcomes import Outcome, outcome_of_failure, outcome_of_result
 from kitsune.service.running import RunningStep, running_steps
 from kitsune.service.server_reading import ServerReading
+from kitsune.service.server_steps import ServerLook, server_look
 from kitsune.service.starting import Origin, first_memo, same_plan, size_problem, summary_of
 from kitsune.service.trouble import call_trouble, plain_errors
 
@@ -89,9 +90,20 @@ class Fleet(ServerReading):
         self.namespace = client.namespace
 
     async def start(
-        self, plan_wire: dict[str, Any], *, rollout_id: str, origin: Origin | None = None
+        self,
+        plan_wire: dict[str, Any],
+        *,
+        rollout_id: str,
+        origin: Origin | None = None,
+        actor: str = "",
     ) -> Started:
-        """Start a rollout; its id is an idempotency token. `origin` is the rollout that it follows.
+        """Start a rollout; its id is an idempotency token.
+
+        Args:
+            plan_wire: The plan, as JSON.
+            rollout_id: Its id.
+            origin: The rollout that it follows.
+            actor: Who starts it; where that is empty, whom `origin` names.
 
         Raises:
             PlanRefused: The plan is larger than Temporal takes.
@@ -107,7 +119,7 @@ class Fleet(ServerReading):
                     id=rollout_id,
                     task_queue=names.ORCHESTRATOR_QUEUE,
                     id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-                    memo=first_memo(plan_wire, origin=origin),
+                    memo=first_memo(plan_wire, origin=origin, actor=actor),
                     static_summary=summary_of(plan_wire),
                     rpc_timeout=_CALL,
                 )
@@ -228,6 +240,11 @@ class Fleet(ServerReading):
     ) -> dict[str, RunningStep]:
         """Return what a few servers are doing just now; ask only for those that are shown."""
         return await running_steps(self._client, rollout_id=rollout_id, server_ids=server_ids)
+
+    async def server_look(self, rollout_id: str, server_id: str) -> ServerLook | None:
+        """Return what a rollout did on one server so far, step by step; None where nothing is known of it."""
+        with self._plain_errors():
+            return await server_look(self._client, rollout_id=rollout_id, server_id=server_id)
 
     async def _order(self, rollout_id: str, verb: str, order: Order) -> Answer:
         """Give an order.

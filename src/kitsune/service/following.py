@@ -1,13 +1,23 @@
 """What is known of a rollout that another one is to follow: its plan, its ends, and who has followed it so far."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from kitsune.errors import Conflict, NotFound
 from kitsune.models.plan import Plan
 from kitsune.models.results import ServerResult, ServerStatus
-from kitsune.service.again import after_rollback, ends_of, ends_of_progress
+from kitsune.service.again import (
+    RETRIED,
+    Again,
+    after_rollback,
+    ends_of,
+    ends_of_progress,
+    retry_of,
+    rollback_of,
+)
 from kitsune.service.fleet import Fleet
 from kitsune.service.outcomes import Finished, Refused
+from kitsune.service.starting import Origin
 
 _LONGEST_BASE = 180
 
@@ -37,6 +47,90 @@ class Follower:
 
     rollout_id: str
     number: int
+
+
+@dataclass(frozen=True)
+class Next:
+    """A rollout that can be started now, because another one has ended.
+
+    Attributes:
+        verb: `retry` or `rollback`.
+        again: Its plan; without servers there is nothing to start.
+        rollout_id: The id that it may have.
+        first: The rollout that it follows.
+    """
+
+    verb: str
+    again: Again
+    rollout_id: str
+    first: Ended
+
+    def origin(self, *, actor: str, reason: str) -> Origin:
+        """Return what to record with it."""
+        return Origin(
+            self.verb, self.first.rollout_id, self.first.run_id, actor=actor, reason=reason
+        )
+
+
+async def prepare_retry(
+    fleet: Fleet,
+    rollout_id: str,
+    *,
+    servers: Collection[str] = (),
+    only: Collection[str] = RETRIED,
+    from_failed: bool = False,
+) -> Next:
+    """Return the retry of an ended rollout; the arguments are those of `again.retry_of`.
+
+    Raises:
+        Conflict: It is a rollback, was refused, or a retry of it still runs.
+    """
+    first = await ended_rollout(fleet, rollout_id)
+    if first.plan.rollback_of:
+        raise Conflict(
+            f"rollout {rollout_id!r} is a rollback: "
+            f"try it again with `kitsune rollback {first.plan.rollback_of.rollout_id} --retry`"
+        )
+    follower, now = await next_retry(fleet, first)
+    again = retry_of(now.plan, now.ends, only=only, servers=servers, from_failed=from_failed)
+    return Next("retry", again, follower.rollout_id, first)
+
+
+async def prepare_rollback(
+    fleet: Fleet,
+    rollout_id: str,
+    *,
+    servers: Collection[str] = (),
+    retry: bool = False,
+    force: bool = False,
+) -> Next:
+    """Return the rollback of an ended rollout; the arguments are those of `again.rollback_of`.
+
+    Raises:
+        Conflict: It is a rollback itself, was refused, or a rollback of it still runs.
+    """
+    first = await ended_rollout(fleet, rollout_id)
+    undone = first.plan.rollback_of
+    if undone and not retry:
+        raise Conflict(
+            f"rollout {rollout_id!r} is itself a rollback: to try it again, add --retry; "
+            f"to have the new state back, run the plan of {undone.rollout_id} again"
+        )
+    if undone:  # what it could not undo belongs to the rollout that it was for
+        servers = servers or tuple(first.plan.servers)
+        first = await ended_rollout(fleet, undone.rollout_id)
+    follower, now = await next_rollback(fleet, first)
+    again = rollback_of(
+        now.plan,
+        now.ends,
+        rollout_id=first.rollout_id,
+        run_id=undone.run_id if undone else first.run_id,
+        servers=servers,
+        retry=retry,
+        force=force,
+        generation=follower.number if retry or force else 0,
+    )
+    return Next("rollback", again, follower.rollout_id, first)
 
 
 async def ended_rollout(fleet: Fleet, rollout_id: str) -> Ended:

@@ -42,6 +42,7 @@ class RolloutRow:
         rollback_pending: Servers whose rollback waits for them, or has given up waiting.
         origin: The rollout that it follows, as in `retry of web-1`; empty for most.
         run_id: Temporal's id of its first run.
+        started_by: Who started it; empty where nobody has said.
     """
 
     rollout_id: str
@@ -59,6 +60,7 @@ class RolloutRow:
     rollback_pending: int = 0
     origin: str = ""
     run_id: str = ""
+    started_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,7 @@ async def rollout_row(execution: WorkflowExecution) -> RolloutRow:
         if {"verb", "rolloutId"} <= origin.keys()
         else "",
         run_id=execution.run_id,
+        started_by=str(memo.get(names.MEMO_STARTED_BY) or ""),
     )
 
 

@@ -12,13 +12,14 @@ from pydantic import ValidationError
 
 from kitsune.models.plan import Plan
 from kitsune.models.problems import Problem
-from kitsune.names import MEMO_ORIGIN, MEMO_ROLLOUT, server_execution_id
+from kitsune.names import MEMO_ORIGIN, MEMO_ROLLOUT, MEMO_STARTED_BY, server_execution_id
 from kitsune.rollout.limits import MAX_PLAN_BYTES, json_size
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,200}")
 _BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
 _SLUG_LENGTH = 60
 _SUMMARY_LENGTH = 200
+_LONGEST_ACTOR = 100
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,11 @@ def summary_of(plan_wire: dict[str, Any]) -> str:
     return f"{plan_wire.get('name', 'rollout')}: {counted}"[:_SUMMARY_LENGTH]
 
 
-def first_memo(plan_wire: dict[str, Any], *, origin: Origin | None = None) -> dict[str, Any]:
+def first_memo(
+    plan_wire: dict[str, Any], *, origin: Origin | None = None, actor: str = ""
+) -> dict[str, Any]:
     """Return the memo by which a rollout can be listed before it has said anything itself."""
+    actor = actor or (origin.actor if origin else "")
     follows = (
         {
             MEMO_ORIGIN: {
@@ -88,14 +92,19 @@ def first_memo(plan_wire: dict[str, Any], *, origin: Origin | None = None) -> di
         if origin
         else {}
     )
-    return follows | {
-        MEMO_ROLLOUT: {
-            "name": plan_wire.get("name", "rollout"),
-            "state": "starting",
-            "total": len(plan_wire.get("servers", [])),
-            "counts": {},
+    started_by = {MEMO_STARTED_BY: actor[:_LONGEST_ACTOR]} if actor else {}
+    return (
+        follows
+        | started_by
+        | {
+            MEMO_ROLLOUT: {
+                "name": plan_wire.get("name", "rollout"),
+                "state": "starting",
+                "total": len(plan_wire.get("servers", [])),
+                "counts": {},
+            }
         }
-    }
+    )
 
 
 def size_problem(plan_wire: dict[str, Any]) -> Problem | None:

@@ -14,6 +14,8 @@ AWAY = frozenset(
 )
 _NOT_ALLOWED = frozenset({RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNAUTHENTICATED})
 _LONGEST_REASON = 300
+#: How the SDK's errors about a connection begin.
+CONNECT_FAILED = "Failed client connect: "
 
 #: What the SDK's connection errors contain -> why nobody answers.
 _SILENT = {
@@ -42,7 +44,8 @@ def no_answer(address: str, reason: str) -> ServerUnavailable:
     """Return the error for an address where no Temporal answers."""
     return ServerUnavailable(
         f"Temporal does not answer at {address} ({reason}): "
-        "start one with `kitsune dev`, or set TEMPORAL_ADDRESS"
+        "start one with `kitsune dev`, or set TEMPORAL_ADDRESS",
+        silent=True,
     )
 
 
@@ -57,9 +60,7 @@ def connect_trouble(text: str, *, address: str) -> ServerUnavailable:
             detail = f" ({exact[1]})" if exact else ""
             return ServerUnavailable(f"cannot use Temporal at {address}: {meaning}{detail}")
     reason = next((words for sign, words in _SILENT.items() if sign in text), None)
-    return no_answer(
-        address, reason or text.removeprefix("Failed client connect: ")[:_LONGEST_REASON]
-    )
+    return no_answer(address, reason or text.removeprefix(CONNECT_FAILED)[:_LONGEST_REASON])
 
 
 def call_trouble(  # noqa: PLR0911 - one return for each kind of trouble
@@ -83,13 +84,18 @@ def call_trouble(  # noqa: PLR0911 - one return for each kind of trouble
             f"{where} does not let us into namespace {namespace!r} ({text}): "
             "check TEMPORAL_API_KEY and the TLS settings"
         )
-    if error.status in AWAY:
-        return ServerUnavailable(f"{where} has stopped answering ({text})")
+    if error.status in AWAY or is_cut_off(error):
+        return ServerUnavailable(f"{where} has stopped answering ({text})", silent=True)
     if error.status is RPCStatusCode.RESOURCE_EXHAUSTED:
-        return ServerUnavailable(f"{where} is too busy just now ({text})")
+        return ServerUnavailable(f"{where} is too busy just now ({text})", silent=True)
     if error.status is RPCStatusCode.INVALID_ARGUMENT:
         return BadQuery(f"{where} does not understand: {text}")
     return KitsuneError(f"{where} refuses: {text} ({error.status.name})")
+
+
+def is_cut_off(error: RPCError) -> bool:
+    """Return whether a connection broke off in the middle of a call; the SDK has no status for that."""
+    return error.status is RPCStatusCode.UNKNOWN and "transport error" in error.message
 
 
 @contextmanager
@@ -101,3 +107,7 @@ def plain_errors(*, address: str, namespace: str, rollout_id: str | None = None)
         raise call_trouble(
             error, address=address, namespace=namespace, rollout_id=rollout_id
         ) from error
+    except RuntimeError as error:  # a client that connects with its first call
+        if not str(error).startswith(CONNECT_FAILED):
+            raise
+        raise connect_trouble(str(error), address=address) from error

@@ -5,12 +5,16 @@ import contextlib
 import logging
 import random
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.worker import Worker
+
+from kitsune import metrics
+from kitsune.measures import Measures
 
 #: How often a worker asks whether Temporal is there.
 _ASK_EVERY = 5.0
@@ -29,6 +33,7 @@ async def keep_working(
     stop: asyncio.Event,
     doing: str,
     ready_file: Path | None = None,
+    measures: Measures | None = None,
 ) -> None:
     """Run a worker until `stop` is set; a worker that breaks is made anew after a pause.
 
@@ -38,9 +43,11 @@ async def keep_working(
         stop: Set it to end gracefully.
         doing: What the ready line says, as in `serving server-1`.
         ready_file: Exists while the worker runs and Temporal answers.
+        measures: Told whether Temporal answers.
     """
     address = client.service_client.config.target_host
-    async with _watch_contact(client, address=address, ready_file=ready_file):
+    contact = _Contact(client, address, ready_file, measures or Measures())
+    async with contact.watched():
         clock = asyncio.get_running_loop().time
         pauses, began = _pauses(), clock()
         while not stop.is_set():
@@ -68,34 +75,42 @@ def _pauses() -> Iterator[float]:
         pause = min(_LONGEST_PAUSE, pause * 2)
 
 
-@contextlib.asynccontextmanager
-async def _watch_contact(
-    client: Client, *, address: str, ready_file: Path | None
-) -> AsyncIterator[None]:
-    watching = asyncio.create_task(_tell_of_contact(client, address=address, ready_file=ready_file))
-    try:
-        yield
-    finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
-        if ready_file:
-            _keep_ready_file(ready_file, there=False)
+@dataclass(frozen=True)
+class _Contact:
+    """Whether Temporal answers, told to the log, the ready file and whoever reads figures."""
 
+    client: Client
+    address: str
+    ready_file: Path | None
+    measures: Measures
 
-async def _tell_of_contact(client: Client, *, address: str, ready_file: Path | None) -> None:
-    """Log one line when Temporal is lost and one when it is back, and keep the ready file true."""
-    there = True
-    while True:
-        answers = await _answers(client)
-        if answers != there:
-            there = answers
-            if there:
-                logger.info("contact with Temporal at %s restored", address)
-            else:
-                logger.warning("lost contact with Temporal at %s: retrying", address)
-        if ready_file:
-            _keep_ready_file(ready_file, there=there)
-        await asyncio.sleep(_ASK_EVERY)
+    @contextlib.asynccontextmanager
+    async def watched(self) -> AsyncIterator[None]:
+        """Watch until the block ends."""
+        watching = asyncio.create_task(self._watch())
+        try:
+            yield
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+            if self.ready_file:
+                _keep_ready_file(self.ready_file, there=False)
+
+    async def _watch(self) -> None:
+        """Log one line when Temporal is lost and one when it is back, and keep the ready file true."""
+        there = True
+        while True:
+            answers = await _answers(self.client)
+            self.measures.set(metrics.TEMPORAL_REACHABLE, int(answers))
+            if answers != there:
+                there = answers
+                if there:
+                    logger.info("contact with Temporal at %s restored", self.address)
+                else:
+                    logger.warning("lost contact with Temporal at %s: retrying", self.address)
+            if self.ready_file:
+                _keep_ready_file(self.ready_file, there=there)
+            await asyncio.sleep(_ASK_EVERY)
 
 
 async def _answers(client: Client) -> bool:

@@ -32,6 +32,7 @@ from kitsune.rollout.steps import bytes_of_steps
 from kitsune.rollout.verdict import sentence_of, summarize
 from kitsune.workflows.clock import wait_after
 from kitsune.workflows.deadlines import Deadlines
+from kitsune.workflows.notices import Notices
 from kitsune.workflows.orders import Orders
 from kitsune.workflows.reporting import details_of, memo_of, progress_of, steering_of
 from kitsune.workflows.runner import DirectRunner, Runner
@@ -54,6 +55,7 @@ class OrchestrationWorkflow:
         self._orders = Orders(obey_stop=self._obey_stop, tell=self._tell)
         self._orders.listen()
         self._said: Any = None
+        self._notices = Notices()
         self._broken: BaseException | None = None
 
     @workflow.run
@@ -112,6 +114,7 @@ class OrchestrationWorkflow:
         self._tell()
         problems = await runner.ask_all()
         if problems and not state.abort:
+            await self._notices.refused(state)
             raise _refusal(problems)
         for batch in state.ledger.batches:
             await runner.run_batch(batch)
@@ -121,7 +124,7 @@ class OrchestrationWorkflow:
         await runner.run_rest()
         await runner.undo()
         runner.close()
-        return self._finish()
+        return await self._finish()
 
     async def _accept(self, arguments: Sequence[Any]) -> RolloutState:
         report = await workflow.execute_activity(
@@ -152,6 +155,7 @@ class OrchestrationWorkflow:
         )
         self._said = steering_of(self._state)
         workflow.upsert_memo(memo_of(self._state, word="running"))
+        self._notices.begin(self._state, report.webhooks)
         return self._state
 
     def _make_runner(self, state: RolloutState) -> Runner:
@@ -182,7 +186,7 @@ class OrchestrationWorkflow:
             self._obey_stop()
         self._tell()
 
-    def _finish(self) -> RolloutResult:
+    async def _finish(self) -> RolloutResult:
         state = self._accepted()
         state.phase = Phase.DONE
         undone = state.plan.rollback_of
@@ -206,6 +210,7 @@ class OrchestrationWorkflow:
         )
         workflow.upsert_memo(memo_of(state, word=result.status.value))
         workflow.set_current_details(details_of(state, result))
+        await self._notices.end(state, result)
         kind = {
             RolloutStatus.STOPPED: names.FAILURE_ROLLOUT_STOPPED,
             RolloutStatus.ABORTED: names.FAILURE_ROLLOUT_ABORTED,
@@ -217,6 +222,7 @@ class OrchestrationWorkflow:
     def _tell(self) -> None:
         if self._state is None:
             return
+        self._notices.changed(self._state)
         workflow.set_current_details(details_of(self._state))
         steering = steering_of(self._state)
         if steering != self._said:

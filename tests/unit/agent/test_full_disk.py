@@ -10,6 +10,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from kitsune.activities.server import Agent, ServerActivities
+from kitsune.agent import disk
 from kitsune.handlers.file_write import FileWriteHandler
 from kitsune.handlers.registry import HandlerRegistry
 from kitsune.models.requests import PreflightRequest, ResolvedStep, StepRequest
@@ -115,3 +116,23 @@ async def test_what_was_done_is_still_told_and_undone_when_the_records_have_no_r
     assert (again.success, again.deliveries) == (True, 2)
     assert (await rollback(agent, step(tmp_path))).undone == "rolledBack"
     assert (tmp_path / "file").read_text() == "old"
+
+
+def test_room_is_proved_anew_only_where_it_may_be_gone(tmp_path, monkeypatch):
+    proved = []
+    monkeypatch.setattr(disk, "prove_room", proved.append)
+    clock = iter([0.0, 1.0, 2.0, 3.0, 60.0])
+    monkeypatch.setattr(disk.time, "monotonic", lambda: next(clock))
+    proof = disk.RoomProof(tmp_path)
+
+    proof.renew()
+    proof.renew()
+    assert proved == [tmp_path]
+    proof.renew(anew=True)
+    assert len(proved) == 2
+    monkeypatch.setattr(disk, "_PLENTY", 2**62)
+    proof.renew()
+    assert len(proved) == 3
+    monkeypatch.setattr(disk, "_PLENTY", 0)
+    proof.renew()
+    assert len(proved) == 4

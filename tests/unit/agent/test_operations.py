@@ -9,11 +9,12 @@ from datetime import timedelta
 
 import pytest
 
-from kitsune.agent import operations
+from kitsune.agent import leftovers
 from kitsune.agent.journal import Journal, Operation
-from kitsune.agent.operations import OperationRunner, Work
+from kitsune.agent.operations import OperationRunner
 from kitsune.agent.processes import boot_id, process_start_time
 from kitsune.agent.survivors import remaining
+from kitsune.agent.work import Work
 from kitsune.errors import JournalUnavailable, NothingLeft, ProcessRemains, StepFailed
 from kitsune.models.results import StepOutcome
 from kitsune.names import ENV_OPERATION
@@ -467,7 +468,7 @@ async def test_a_rollback_does_not_touch_what_a_dead_agents_step_still_holds(
     async def end_nothing(_marker, _root, *, grace):
         return [stubborn.pid]
 
-    monkeypatch.setattr(operations, "end_tree", end_nothing)
+    monkeypatch.setattr(leftovers, "end_tree", end_nothing)
     await die_in_the_middle(journal, pid=stubborn.pid)
     with pytest.raises(ProcessRemains, match="has not ended: KILL was sent"):
         await OperationRunner(journal).settle(OPERATION)

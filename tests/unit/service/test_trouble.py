@@ -44,6 +44,8 @@ def test_a_failed_connection_is_told_in_plain_words(text, meaning):
         (RPCStatusCode.UNAUTHENTICATED, "no", ServerUnavailable, "TEMPORAL_API_KEY"),
         (RPCStatusCode.UNAVAILABLE, "tcp", ServerUnavailable, "stopped answering"),
         (RPCStatusCode.DEADLINE_EXCEEDED, "late", ServerUnavailable, "stopped answering"),
+        (RPCStatusCode.UNKNOWN, "transport error", ServerUnavailable, "stopped answering"),
+        (RPCStatusCode.UNKNOWN, "odd", KitsuneError, "refuses: odd"),
         (RPCStatusCode.RESOURCE_EXHAUSTED, "rps", ServerUnavailable, "too busy"),
         (RPCStatusCode.INVALID_ARGUMENT, "bad\nquery", BadQuery, "bad query"),
     ],

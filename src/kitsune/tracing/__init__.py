@@ -1,0 +1,1 @@
+"""OpenTelemetry traces of rollouts, where the standard `OTEL_*` variables ask for them (extra `otel`)."""

@@ -1,0 +1,97 @@
+"""One world and one browser for all tests of a process: real Temporal, real workers, a real dashboard, real Chromium."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+import pytest_asyncio
+
+from support.cut import Cut
+from support.small_fleet import PATIENCE, SmallFleet
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+#: Longest wait for something on a page, in milliseconds.
+WAIT = 30_000
+
+
+class World:
+    """A dashboard over a small fleet.
+
+    Attributes:
+        temporal: The dashboard's line to Temporal.
+        line: The browser's line to the dashboard.
+        url: The dashboard, over that line.
+    """
+
+    def __init__(self, address, folder):
+        self.fleet = SmallFleet(address, folder, "web-1", "web-2", "web-3")
+        self.servers = self.fleet.servers
+        self.temporal = Cut(address)
+        with (folder / "dashboard.log").open("wb") as log:
+            self._dashboard = self.fleet.begin(
+                "dashboard", "--port", "0", "--address", self.temporal.address, stderr=log
+            )
+        said = self._dashboard.stdout.readline().decode()
+        self.direct = re.search(r"http://[^ ]+", said)[0].rstrip("/")
+        self.line = Cut(self.direct.removeprefix("http://"))
+        self.url = f"http://{self.line.address}"
+
+    def close(self):
+        """End everything."""
+        self._dashboard.terminate()
+        try:
+            self._dashboard.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._dashboard.kill()
+            self._dashboard.wait(PATIENCE)
+        self._dashboard.stdout.close()
+        for line in (self.temporal, self.line):
+            line.close()
+        self.fleet.close()
+
+    def plan(self, *steps, name="web", **strategy):
+        """Return a plan as text."""
+        plan = {"name": name, "servers": self.servers, "steps": list(steps)}
+        return json.dumps(plan | {"rolloutStrategy": strategy}, indent=2)
+
+
+@pytest.fixture(scope="session")
+def world(temporal_server, tmp_path_factory):
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium (on Debian: apt install chromium)")
+    world = World(temporal_server.address, tmp_path_factory.mktemp("browser"))
+    yield world
+    world.close()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def chromium(world):
+    from playwright.async_api import async_playwright
+
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox"], env={**os.environ}
+        )
+        yield browser
+        await browser.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(world, chromium):
+    """A page of a fresh browser; what its policy refuses, or its scripts throw, fails the test."""
+    context = await chromium.new_context(base_url=world.url)
+    context.set_default_timeout(WAIT)
+    page = await context.new_page()
+    faults = []
+    page.on("pageerror", lambda error: faults.append(f"script: {error}"))
+    page.on(
+        "console",
+        lambda said: faults.append(said.text) if "Content Security Policy" in said.text else None,
+    )
+    page.on("dialog", lambda dialog: faults.append(f"dialog: {dialog.message}"))
+    yield page
+    await context.close()
+    assert faults == []
