@@ -127,6 +127,9 @@ _NEXT: Mapping[type[KitsuneError], str] = {
     StateFolderTaken: "`kitsune agent journal` shows what its local worker does",
     StateFolderUnusable: "`kitsune local-worker --help` says where state is kept",
     JournalUnavailable: "`kitsune agent --help` says where state is kept",
+    BadSetting: "`kitsune --help` lists the commands, and the --help of each its settings",
+    BadRequest: "`kitsune --help` lists the commands, and the --help of each what it takes",
+    DashboardRefused: "`kitsune dashboard --help` lists its settings",
     BadQuery: "`kitsune list --help` has an example",
     EmbeddedServerError: "`kitsune doctor` looks at a Temporal that runs elsewhere",
     ServerUnavailable: "`kitsune doctor` looks at Temporal and the fleet",
@@ -220,7 +223,7 @@ def run_command(arguments: list[str]) -> Exit:
 def told_with_next(error: KitsuneError) -> str:
     """Return what an error says, and what to type next where it does not say that itself."""
     text = str(error)
-    if re.search(r"\bkitsune [a-z]", text):
+    if re.search(r"\bkitsune (?:[a-z]|--help)", text):
         return text
     hint = next((hint for kind, hint in _NEXT.items() if isinstance(error, kind)), _ANY_NEXT)
     return f"{text}\n  next: {hint}"
