@@ -214,9 +214,9 @@ class LogReading:
         from kitsune.service.tailing import known_without
 
         self._away[target.server_id] = 0
-        result = await self.fleet.server_result(self.rollout_id, target.server_id)
-        known = list(known_without(target.server_id, result, target.choice)) if result else []
-        if not known:
+        steps = await self.fleet.known_steps(self.rollout_id, target.server_id)
+        known = list(known_without(target.server_id, steps, target.choice))
+        if not known:  # perhaps a step that has not ended
             running = await self.fleet.running_steps(self.rollout_id, [target.server_id])
             step = running.get(target.server_id)
             known = list(self._tail(target).heard(step)) if step else []
