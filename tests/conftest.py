@@ -2,11 +2,16 @@
 
 import asyncio
 
+import hypothesis
 import pytest
 
 from kitsune.embedded.server import EmbeddedServer
 
 pytest_plugins = ["support.matrix_report"]
+
+# How long an example takes says something about the machine, which others use as well, and nothing about us.
+hypothesis.settings.register_profile("unhurried", deadline=None)
+hypothesis.settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")

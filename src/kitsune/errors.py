@@ -7,6 +7,7 @@ KitsuneError
 ├── HandlerUnusable        a step handler is installed, but cannot be used
 ├── StepFailed             a step handler says: this failed
 ├── NothingLeft           of an interrupted execution nothing is left to resume
+├── NotWanted              a step was handed out late: its rollout does not wait for it any more
 ├── ProcessRemains         what an earlier step started was killed, and is still there
 ├── JournalUnavailable     the agent cannot record what it does, so it does nothing
 ├── StateFolderTaken       another local worker holds this state folder
@@ -80,6 +81,10 @@ class StepFailed(KitsuneError):
 
 class NothingLeft(KitsuneError):
     """Of an interrupted execution nothing is left to resume: how far it came is not known."""
+
+
+class NotWanted(KitsuneError):
+    """A step was handed out late, or Temporal does not say whether it is still wanted: it is not begun."""
 
 
 class ProcessRemains(KitsuneError):

@@ -167,7 +167,7 @@ class World:
         self.prefix = f"kt-{os.getpid()}-{next(_NUMBERS)}"
         self.ledgers = folder / "ledgers"
         self.ledgers.mkdir(parents=True)
-        self.servers = {}
+        self.servers, self.commands = {}, []
         self.rollouts = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -210,7 +210,12 @@ class World:
 
     def close(self):
         """End every process and remove every namespace; complain about what cannot be ended."""
-        for process in [*self.servers.values(), self.orchestrator, self.temporal]:
+        for process in [
+            *self.commands,
+            *self.servers.values(),
+            self.orchestrator,
+            self.temporal,
+        ]:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.kill()
         for pid in self.strays():
@@ -285,6 +290,12 @@ class World:
 
         return self.call(inner())
 
+    def process(self, name, *arguments, log):
+        """Return a command that may run beside the test."""
+        command = [sys.executable, "-m", "kitsune", *arguments]
+        self.commands.append(Process(name, command, log=log, env=self.environment))
+        return self.commands[-1]
+
     def kitsune(self, *arguments, **environ):
         """Run a command to its end."""
         return subprocess.run(
@@ -327,6 +338,16 @@ class World:
         paths = sorted(self.ledgers.iterdir()) if server is None else [self.ledgers / server.id]
         lines = [Note(line) for path in paths if path.exists() for line in _lines(path)]
         return [note for note in lines if note.rollout_id == rollout_id]
+
+    def pending_step(self, server):
+        """Return whether an agent has been handed a step and has not answered."""
+        handle = self.client.get_workflow_handle(names.server_execution_id(server.id))
+        with contextlib.suppress(RPCError):
+            pending = self.call(handle.describe()).raw_description.pending_activities
+            return any(
+                one.activity_type.name == names.EXECUTE_STEP and one.HasField("last_started_time")
+                for one in pending
+            )
 
     def await_note(self, handle, kind, *, server=None, count=1):
         return until(

@@ -62,12 +62,24 @@ class Isolation:
                 *["sh", "-c", f'{bind} && exec "$@"', "host"],
             ]
         if clock:
-            self.prefix += ["faketime", "-f", clock]
-            # A clock that is wrong goes on as fast as any other.
-            self.environment["FAKETIME_DONT_FAKE_MONOTONIC"] = "1"
+            self._clock = world.folder / f"{server_id}.clock"
+            self.set_clock(clock)
+            asked = subprocess.run(
+                ["faketime", "-f", "+0", "printenv", "LD_PRELOAD"], capture_output=True, check=True
+            )
+            self.environment |= {
+                "LD_PRELOAD": asked.stdout.decode().strip(),
+                "FAKETIME_TIMESTAMP_FILE": str(self._clock),
+                "FAKETIME_NO_CACHE": "1",
+                # A clock that is wrong goes on as fast as any other.
+                "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            }
 
     def set_boot(self, boot_id):
         self.boot_id.write_text(boot_id + "\n")
+
+    def set_clock(self, offset):
+        self._clock.write_text(f"{offset}\n")
 
     def cut_power(self, kill):
         """Take from the disk what nobody has made durable: what is on the platters now is all that is left."""

@@ -24,6 +24,9 @@ _DEATHS = "tests/faults/test_agent_deaths.py::test_"
 _PARTITIONS = "tests/faults/test_partitions.py::test_"
 _SERVERS = "tests/faults/test_servers.py::test_"
 _CONTROL = "tests/faults/test_control_under_faults.py::test_"
+_OPERATORS = "tests/faults/test_operators.py::test_"
+_SIZES = "tests/server/test_sizes.py::test_"
+_DOCTOR = "tests/server/test_doctor.py::test_"
 _FILES = "tests/unit/handlers/test_file_write.py::test_"
 _RUNNER = "tests/unit/agent/test_operations.py::test_"
 _DURABLE = "tests/unit/agent/test_durability.py::test_"
@@ -214,6 +217,11 @@ MATRIX = [
         ),
     ),
     Row(
+        "D2",
+        "a step is delivered after its rollout is over",
+        (f"{_PARTITIONS}a_step_that_arrives_after_its_rollout_is_over_is_not_begun",),
+    ),
+    Row(
         "D3",
         "one plan is submitted by many at once",
         (f"{_COORDINATORS}operators_who_start_the_same_get_one_rollout",),
@@ -275,6 +283,7 @@ MATRIX = [
         "O2",
         "output that is no text or talks to the terminal",
         (
+            f"{_OPERATORS}hostile_output_reaches_nobodys_terminal",
             "tests/unit/handlers/test_script.py::test_bytes_that_are_no_text_come_back_as_replacements",
             "tests/unit/models/test_printable.py::test_what_a_terminal_might_obey_becomes_visible",
             "tests/unit/agent/test_output.py::test_a_progress_bar_shows_its_newest_state",
@@ -284,6 +293,8 @@ MATRIX = [
         "L3",
         "payloads over Temporal's limits",
         (
+            f"{_SIZES}a_plan_runs_up_to_the_limit_and_is_refused_beyond_it",
+            f"{_SIZES}an_order_of_any_size_is_taken_in_short_or_refused_and_never_wedges",
             "tests/server/test_fleet.py::test_a_plan_that_temporal_would_not_take_is_refused_before_it_is_sent",
             "tests/server/test_refusals.py::test_a_plan_over_the_limits_is_refused_with_the_figure_and_the_limit",
             "tests/unit/rollout/test_bounds.py::test_five_hundred_servers_with_all_their_output_fit_into_one_payload",
@@ -296,6 +307,11 @@ MATRIX = [
         "plan files that are no plan files",
         (
             f"{_BAD_PLANS}a_bad_plan_is_refused_in_the_right_words",
+            f"{_BAD_PLANS}no_refusal_holds_a_control_character_or_a_secret",
+            "tests/unit/planfile/test_loading.py::test_no_bytes_break_the_loader",
+            "tests/unit/planfile/test_source.py::test_a_file_is_not_read_beyond_its_limit",
+            "tests/unit/planfile/test_source.py::test_utf_16_is_told_as_such",
+            "tests/unit/planfile/test_scalars.py::test_no_word_changes_in_silence",
             "tests/unit/planfile/test_document.py::test_no_heap_of_yaml_breaks_the_loader",
             "tests/unit/planfile/test_yaml_text.py::test_a_bomb_of_aliases_stays_small",
         ),
@@ -327,7 +343,43 @@ MATRIX = [
         ("tests/server/test_refusals.py::test_a_malformed_request_fails_with_the_right_words",),
     ),
     Row(
-        "A7", "two agents with one server id", why="two folders on two hosts: see `kitsune doctor`"
+        "K2",
+        "a workflow's code changes during a rollout",
+        ("tests/replay/test_replay.py::test_a_saved_history_replays",),
     ),
-    Row("T4", "Temporal restored from a backup", why="needs an older copy of its database"),
+    Row(
+        "G2",
+        "a worker that lies",
+        (
+            "tests/server/test_hostile_world.py::test_a_worker_that_lies_costs_its_own_server_only",
+            "tests/server/test_hostile_world.py::test_a_garbled_answer_is_no_answer",
+        ),
+    ),
+    Row(
+        "U1",
+        "Ctrl-C, a closed terminal",
+        (
+            f"{_OPERATORS}a_terminal_that_is_closed_takes_nothing_with_it",
+            "tests/e2e/test_cli_rollouts.py::test_detaching_leaves_the_rollout_alone",
+            "tests/e2e/test_cli_rollouts.py::test_a_signal_gives_the_terminal_its_cursor_back",
+        ),
+    ),
+    Row(
+        "U2",
+        "closed pipes, narrow and dumb terminals, no locale",
+        (f"{_OPERATORS}any_terminal_and_any_pipe_will_do",),
+    ),
+    Row(
+        "A7",
+        "two agents with one server id",
+        (
+            f"{_DOCTOR}a_second_host_refuses_and_a_replaced_one_is_let_in",
+            f"{_DOCTOR}of_two_hosts_that_start_together_the_later_one_gives_way",
+        ),
+    ),
+    Row(
+        "T4",
+        "Temporal restored from a backup",
+        (f"{_COORDINATORS}a_temporal_from_a_backup_runs_nothing_again",),
+    ),
 ]

@@ -375,6 +375,11 @@ async def _read_child(client, server, run):
                 given = event.activity_task_scheduled_event_attributes
                 if given.activity_type.name == names.EXECUTE_STEP:
                     steps.add(_json(given.input)["step"]["index"])
+            elif event.HasField("marker_recorded_event_attributes"):
+                about = event.marker_recorded_event_attributes.details.get("data")
+                if about and _json(about).get("activity_type") == names.EXECUTE_STEP:
+                    # Its input is not in the history; its summary is, as in "2/5 write (file_write)".
+                    steps.add(int(json.loads(event.user_metadata.summary.data).split("/")[0]) - 1)
     return steps
 
 

@@ -10,6 +10,7 @@ from faults.oracle import check_invariants
 pytestmark = [pytest.mark.faults, pytest.mark.e2e, pytest.mark.timeout(180), needs_root]
 
 PATIENT = {"policy": "fail", "timeout": "60s"}
+NO_ROLLBACK = {"scope": "none"}
 
 
 def test_a_short_partition_is_invisible(world, record_recovery):
@@ -83,6 +84,31 @@ def test_an_abort_behind_a_partition_starts_nothing_after_it(world, record_recov
     assert after.success
     assert [note.step for note in world.ledger(handle.id) if note.kind == "START"] == ["one"]
     assert result.status == "aborted"
+    check_invariants(world, handle, abort_at=acknowledged, may_be_unknown=[a])
+    check_invariants(world, again)
+
+
+def test_a_step_that_arrives_after_its_rollout_is_over_is_not_begun(world, record_recovery):
+    """The agent hangs with the step in its hands, as a frozen machine does, until it was given up."""
+    thaw = world.folder / "thaw"
+    environ = {"KITSUNE_FAILPOINTS": f"step.delivered=until:{thaw}"}
+    a = world.add("d2", environ=environ)
+    unreachable = {"policy": "fail", "timeout": "3s"}
+    handle = world.start(
+        [a], [world.step("one")], heartbeatTimeout=4, unreachable=unreachable, rollback=NO_ROLLBACK
+    )
+    until(lambda: world.pending_step(a), "the step is in the agent's hands")
+    assert world.kitsune("abort", handle.id, "-y").returncode in (0, 7)
+    acknowledged = now()
+    result = world.end_of(handle)
+    assert result.status == "aborted"
+    with record_recovery("D2", expected="refused: nobody waits for it any more") as seen:
+        thaw.touch()
+        until(lambda: "not begun: it came too late" in a.log.read_text(), "it is refused")
+        again, after = world.run([a], [world.step("two")])
+        seen(f"{result.results[0].status}; refused, and the next rollout {after.status}")
+    assert after.success
+    assert not world.ledger(handle.id)
     check_invariants(world, handle, abort_at=acknowledged, may_be_unknown=[a])
     check_invariants(world, again)
 

@@ -49,12 +49,15 @@ def tree(tmp_path):
 
 def test_a_timeout_ends_the_whole_tree_however_stubborn(world, record_recovery):
     a = world.add("s3")
-    step = world.step("one", STUBBORN, timeout="2s", params={"killGrace": "1s"})
+    body = f"echo partial\n{STUBBORN}"
+    step = world.step("one", body, timeout="2s", params={"killGrace": "1s"})
     with record_recovery("S2", expected="TERM, grace, KILL; the failure says timed out") as seen:
         handle, result = world.run([a], [step])
         seen(result.results[0].error)
     assert result.results[0].status == "failed"
     assert "timed out after 2s" in result.results[0].error
+    (outcome,) = result.results[0].steps_executed
+    assert outcome.outputs["stdout"]["text"] == "partial\n"
     assert not sleepers()
     check_invariants(world, handle)
 
@@ -243,23 +246,39 @@ def test_a_rollback_that_cannot_write_needs_a_person_and_says_where(
             seen(f"exit {done.returncode}")
         assert done.returncode == 6
         assert "config" in done.stdout
+        assert (disk / "config").read_text() == "new"
         check_invariants(world, f"{world.prefix}-b1", trees=before)
+        subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
+        again = world.kitsune("rollback", f"{world.prefix}-b1", "--retry", "-y")
+        assert again.returncode == 0, again.stdout + again.stderr
+        assert (disk / "config").read_text() == "old"
     finally:
         subprocess.run(["umount", disk], check=True)
 
 
 @needs_faketime
-@pytest.mark.parametrize("offset", ["+10d", "-10d"])
-def test_a_wrong_clock_changes_nothing(world, record_recovery, offset, tree):
-    name = f"c1{'ahead' if offset[0] == '+' else 'behind'}"
-    a = world.add(name, clock=offset)
+@pytest.mark.parametrize(
+    "clock",
+    [["+10d"], ["-10d"], ["+0d", "+10d", "-10d"]],
+    ids=["ahead", "behind", "jumps"],
+)
+def test_a_wrong_clock_changes_nothing(world, record_recovery, clock, tree):
+    a = world.add(f"c1{len(clock)}{clock[0].strip('+-')}{clock[0][0] == '+'}", clock=clock[0])
     before = {tree: snapshot(tree)}
-    steps = [write(tree / "file-0", b"new"), world.step("one", "sleep 2")]
+    path, waits = world.hold()
+    steps = [write(tree / "file-0", b"new"), world.step("one", waits)]
     steps += [world.step("slow", "sleep 60", timeout="2s")]
     with record_recovery("C1", expected="steps, timeouts and undo work as ever") as seen:
-        handle, result = world.run([a], steps)
+        handle = world.start([a], steps, heartbeatTimeout=5)
+        world.await_note(handle, "START")
+        for offset in clock[1:]:
+            a.isolation.set_clock(offset)
+            time.sleep(2)  # heartbeats and looks at the clock go on meanwhile
+        path.touch()
+        result = world.end_of(handle)
         seen(result.results[0].error)
     assert "timed out after 2s" in result.results[0].error
+    assert result.results[0].steps_executed[1].deliveries == 1
     assert result.results[0].rolled_back
     check_invariants(world, handle, trees=before)
 

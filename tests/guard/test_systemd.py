@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 UNITS = Path(__file__).parents[2] / "deploy" / "systemd"
-NAMES = ["kitsune-local-worker", "kitsune-orchestration-worker"]
+NAMES = ["kitsune-dashboard", "kitsune-local-worker", "kitsune-orchestration-worker"]
 HIGHEST_EXPOSURE = 2.0
 
 needs_systemd = pytest.mark.skipif(
@@ -55,8 +55,10 @@ def test_a_line_that_systemd_does_not_know_would_be_noticed(unit):
 
 
 @needs_systemd
-@pytest.mark.parametrize("unit", ["kitsune-orchestration-worker"], indirect=True)
-def test_the_orchestration_worker_can_do_little_harm(unit):
+@pytest.mark.parametrize(
+    "unit", ["kitsune-dashboard", "kitsune-orchestration-worker"], indirect=True
+)
+def test_what_touches_no_server_can_do_little_harm(unit):
     done = analyze(
         "security", "--offline=true", f"--threshold={HIGHEST_EXPOSURE * 10:.0f}", str(unit)
     )
@@ -100,3 +102,20 @@ def test_scripts_of_the_local_worker_may_change_the_machine():
         for name in settings
         if name.startswith(("Protect", "Private", "Restrict", "SystemCall", "NoNew", "Capability"))
     }
+
+
+def test_the_dashboard_starts_with_the_settings_of_its_unit_and_its_environment(monkeypatch):
+    from kitsune.cli.dashboard import read_settings
+    from kitsune.dashboard.settings import DashboardSettings, check_settings
+    from kitsune.names import ENV_DASHBOARD_PREFIX
+
+    text = (UNITS / "kitsune-dashboard.service").read_text()
+    lines = re.findall(r"^Environment=(\S+)$", text, re.MULTILINE)
+    lines += (UNITS / "kitsune-dashboard.env").read_text().splitlines()
+    given = {
+        name.removeprefix(ENV_DASHBOARD_PREFIX).lower(): value
+        for name, _, value in (line.partition("=") for line in lines)
+        if name.startswith(ENV_DASHBOARD_PREFIX)
+    }
+    assert given.keys() <= DashboardSettings.model_fields.keys()
+    assert not check_settings(read_settings(given, config=None)).is_loopback

@@ -1,8 +1,13 @@
 """Steps that are done in milliseconds run as local activities: fewer events, the same promises."""
 
+from dataclasses import replace
+
 import pytest
+from temporalio.testing import ActivityEnvironment
 
 from kitsune import names
+from kitsune.activities.wanted import Wanted
+from kitsune.errors import NotWanted
 from support.bench import plan_of, statuses
 
 pytestmark = pytest.mark.server
@@ -96,3 +101,23 @@ async def test_a_later_rollback_of_quick_steps_is_quick_as_well(quick):
 
     assert result.results[0].rolled_back
     assert (await events_of(quick, "a")).count("marker_recorded") == 2
+
+
+async def test_a_quick_step_of_a_workflow_that_is_over_is_not_begun(quick):
+    handle = await quick.start(plan_of("a", hold="a"))
+    await quick.until(lambda: quick.probe.count("execute", "two") == ["a"])
+    child = quick.client.get_workflow_handle(names.server_execution_id(quick.id_of("a")))
+    run_id = (await child.describe()).run_id
+    environment = ActivityEnvironment(client=quick.client)
+    environment.info = replace(
+        environment.info, is_local=True, workflow_id=child.id, workflow_run_id=run_id
+    )
+
+    await environment.run(Wanted().confirm)
+    await child.cancel()
+    with pytest.raises(NotWanted, match="cancelled before"):
+        await environment.run(Wanted().confirm)
+    quick.probe.released.set()
+    await quick.end_of(handle)
+    with pytest.raises(NotWanted, match="too late"):
+        await environment.run(Wanted().confirm)

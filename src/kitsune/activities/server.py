@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import secrets
 import socket
 from collections.abc import Callable, Coroutine, Mapping
@@ -19,11 +20,18 @@ from kitsune import names
 from kitsune.activities.plans import PlanReader
 from kitsune.activities.step_tally import StepTally
 from kitsune.activities.telling import failure, heartbeats, not_begun, refuse, step_log
+from kitsune.activities.wanted import Wanted
 from kitsune.agent.journal import Entry, Journal, Operation
 from kitsune.agent.operations import OperationRunner, Verdict
 from kitsune.agent.undo import UndoRecord, UndoStore
 from kitsune.agent.work import Work
-from kitsune.errors import HandlerUnusable, JournalUnavailable, ProcessRemains, StepFailed
+from kitsune.errors import (
+    HandlerUnusable,
+    JournalUnavailable,
+    NotWanted,
+    ProcessRemains,
+    StepFailed,
+)
 from kitsune.handlers.base import RecordedProcess, StepContext, StepHandler, shown_params
 from kitsune.handlers.registry import HandlerRegistry
 from kitsune.handlers.validation import check_params
@@ -42,6 +50,8 @@ from kitsune.models.requests import (
 from kitsune.models.results import StepOutcome
 from kitsune.rollout.steps import EXECUTIONS_WHERE_IDEMPOTENT, without_large_params
 from kitsune.version import __version__
+
+logger = logging.getLogger("kitsune.agent")
 
 _LOST = (
     "this step began on this server, but its journal does not know it: the state folder was lost or changed, "
@@ -106,9 +116,16 @@ class _Told:
 class ServerActivities:
     """The activities of one server."""
 
-    def __init__(self, agent: Agent, plans: PlanReader) -> None:
+    def __init__(
+        self,
+        agent: Agent,
+        plans: PlanReader,
+        wanted: Wanted | None = None,
+    ) -> None:
+        """Take an agent, and what asks whether a delivery still counts; without it, nobody asks."""
         self._agent = agent
         self._plans = plans
+        self._confirm = wanted.confirm if wanted else None
 
     @property
     def all(self) -> list[Callable[..., Any]]:
@@ -136,7 +153,7 @@ class ServerActivities:
             context = self._context(request, operation, entry.executions, record_process, told)
             return await handler.resume(params, _resumed(context, entry))
 
-        work = _work(handler, request.step, execute, told, resume=resume)
+        work = _work(handler, request.step, execute, told, resume=resume, confirm=self._confirm)
         verdict = await self._settled(operation, work, told)
         outcome = verdict.outcome
         if outcome.success:
@@ -194,7 +211,7 @@ class ServerActivities:
             await handler.resume_rollback(params, record, _resumed(context, entry))
             return {}
 
-        work = _work(handler, request.step, undo, told, resume=resume)
+        work = _work(handler, request.step, undo, told, resume=resume, confirm=self._confirm)
         verdict = await self._settled(operation, work, told)
         if not verdict.outcome.success:
             step_log(request).error(
@@ -329,6 +346,9 @@ class ServerActivities:
                 return await self._until_told(operation, work)
         except (JournalUnavailable, ProcessRemains) as error:
             raise failure(not_begun(operation, work, error), final=True) from error
+        except NotWanted as error:
+            logger.warning("%s of %s: %s", operation.step_name, operation.rollout_id, error)
+            raise failure(not_begun(operation, work, error), final=False) from error
         finally:
             self._tidy(self._spool(operation))
 
@@ -378,6 +398,7 @@ def _work(
     told: _Told,
     *,
     resume: Callable[[Entry, Any], Coroutine[Any, Any, Mapping[str, Any]]],
+    confirm: Callable[[], Coroutine[Any, Any, None]] | None,
 ) -> Work:
     default = EXECUTIONS_WHERE_IDEMPOTENT if handler.idempotent else 1
     return Work(
@@ -387,6 +408,7 @@ def _work(
         timeout=step.timeout,
         step_type=step.type,
         left=told.outputs,
+        confirm=confirm,
         resume=resume if handler.survives else None,
     )
 

@@ -5,6 +5,12 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+from kitsune.agent.journal import Entry
+from kitsune.agent.proc import boot_id, seconds_since
+
+#: What a resumed execution may take at least: it may have ended long ago, and only be reported.
+_LAST_LOOK = timedelta(seconds=5)
+
 
 class TimedOut(Exception):
     """An execution took longer than it may."""
@@ -24,3 +30,10 @@ async def within(handler: asyncio.Task[Mapping[str, Any]], timeout: timedelta) -
     if not handler.cancelled() and handler.exception() is None:
         return handler.result()  # it finished while it was being told to stop
     raise TimedOut
+
+
+def time_left(timeout: timedelta, entry: Entry, *, resumed: bool) -> timedelta:
+    """Return how long an execution may still take; what ended in time may always be reported."""
+    if not resumed or entry.pid_start is None or entry.boot_id != boot_id():
+        return timeout
+    return max(timeout - timedelta(seconds=seconds_since(entry.pid_start)), _LAST_LOOK)

@@ -9,6 +9,7 @@ from kitsune.names import ENV_FAILPOINTS
 #: Every place, so that a test can walk over all.
 FAIL_POINTS = frozenset(
     {
+        "step.delivered",
         "journal.before_begin",
         "journal.after_begin",
         "journal.before_end",
@@ -24,6 +25,8 @@ FAIL_POINTS = frozenset(
     }
 )
 
+_LOOK_SECONDS = 0.05
+
 
 def failpoint(name: str) -> None:
     """Do what the environment says for this place: nothing, outside of tests."""
@@ -35,3 +38,6 @@ def failpoint(name: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     elif action.startswith("sleep:"):
         time.sleep(float(action.removeprefix("sleep:")))
+    elif action.startswith("until:"):  # a file is there
+        while not os.path.exists(action.removeprefix("until:")):  # noqa: PTH110 - it may be no path at all
+            time.sleep(_LOOK_SECONDS)

@@ -5,15 +5,15 @@ import contextlib
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
-from kitsune.agent.deadline import TimedOut, within
+from kitsune.agent.deadline import TimedOut, time_left, within
 from kitsune.agent.failpoints import failpoint
 from kitsune.agent.journal import Entry, Journal, Operation
 from kitsune.agent.leftovers import end_leftovers
 from kitsune.agent.outcomes import named, outcome_of, unknown
-from kitsune.agent.proc import boot_id, process_start_time, seconds_since
+from kitsune.agent.proc import boot_id, process_start_time
 from kitsune.agent.survivors import Survivors, remaining, remaining_of, told, with_remains
 from kitsune.agent.tally import Tally, Uncounted
 from kitsune.agent.work import Resume, Work
@@ -24,8 +24,6 @@ from kitsune.models.results import StepOutcome
 #: How often an idempotent handler may run again because its agent died, whatever `maximumAttempts` says:
 #: a step that kills its agent must not do so for ever.
 _RERUNS_AFTER_INTERRUPTION = 5
-#: What a resumed execution may take at least: it may have ended long ago, and only be reported.
-_LAST_LOOK = timedelta(seconds=5)
 
 logger = logging.getLogger("kitsune.agent")
 
@@ -69,6 +67,7 @@ class OperationRunner:
         Raises:
             JournalUnavailable: Nothing was done, because it could not be recorded.
             ProcessRemains: Nothing was done, because of what an earlier step has left.
+            NotWanted: Nothing was done, because it is not wanted any more.
         """
         run = self._running.get(operation.id)
         if run is None:
@@ -215,6 +214,9 @@ class OperationRunner:
                 if verdict.final:
                     return verdict
         await self._survivors.refuse()
+        failpoint("step.delivered")
+        if work.confirm is not None:
+            await work.confirm()
         failpoint("journal.before_begin")
         entry = await self._journal.begin(operation, boot_id=boot_id())
         failpoint("journal.after_begin")
@@ -328,7 +330,11 @@ class OperationRunner:
         if run.cancelled:  # while its start was being recorded
             run.handler.cancel()
         try:
-            outputs = dict(await within(run.handler, _time_left(work, entry, resume)))
+            outputs = dict(
+                await within(
+                    run.handler, time_left(work.timeout, entry, resumed=resume is not None)
+                )
+            )
         except TimedOut:
             error = f"timed out after {format_duration(work.timeout)}"
             status, outputs = "failed", dict(work.left)
@@ -354,13 +360,6 @@ class OperationRunner:
         final = error is None or permanent or entry.executions >= work.executions
         outcome = outcome_of(operation, entry, error=error, status=status, outputs=outputs)
         return await self._end(operation, Verdict(outcome, final=final))
-
-
-def _time_left(work: Work, entry: Entry, resume: Resume | None) -> timedelta:
-    """Return how long an execution may still take; what ended in time may always be reported."""
-    if resume is None or entry.pid_start is None or entry.boot_id != boot_id():
-        return work.timeout
-    return max(work.timeout - timedelta(seconds=seconds_since(entry.pid_start)), _LAST_LOOK)
 
 
 async def _result(run: _Run) -> Verdict:

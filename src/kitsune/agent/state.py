@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -37,10 +38,13 @@ def hold_state_folder(folder: Path) -> Iterator[Path]:
     """
     _prepare(folder)
     try:
-        descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        descriptor = os.open(folder / _LOCK, flags, 0o600)
     except OSError as error:
         raise _unusable(folder, str(error.strerror)) from error
     try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise _unusable(folder, f"its {_LOCK!r} is no file")
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -62,6 +66,11 @@ def _prepare(folder: Path) -> None:
         if folder.exists() and any(folder.iterdir()) and not (folder / _LOCK).exists():
             raise _unusable(folder, "it holds something else")
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if (owner := folder.stat().st_uid) != os.geteuid():
+            # Whoever owns it could put links into it, and have us write what they lead to.
+            raise _unusable(
+                folder, f"it belongs to uid {owner}, this process is uid {os.geteuid()}"
+            )
         folder.chmod(0o700)
     except OSError as error:
         raise _unusable(folder, str(error.strerror)) from error

@@ -23,6 +23,7 @@ class Work:
         idempotent: May run again after an execution of unknown outcome.
         timeout: How long one execution may take.
         left: What the handler leaves as outputs when it is ended by a timeout or a cancel.
+        confirm: Asks, before anything new begins, whether it is still wanted; raises `NotWanted`.
         resume: Goes on with the execution of a dead agent; None where nothing outlives the agent. Told the row
             besides; raises `NothingLeft`.
     """
@@ -33,4 +34,5 @@ class Work:
     timeout: timedelta
     step_type: str
     left: Mapping[str, Any] = field(default_factory=dict)
+    confirm: Callable[[], Coroutine[Any, Any, None]] | None = None
     resume: Resume | None = None

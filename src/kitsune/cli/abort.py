@@ -16,6 +16,7 @@ from kitsune.cli.connection_options import (
 )
 from kitsune.cli.endings import exit_of
 from kitsune.cli.exits import Exit
+from kitsune.cli.verbs import say_how_it_arrived
 from kitsune.cli.watch import say, tell_end, watch_to_end
 from kitsune.models.requests import AbortRequest
 from kitsune.models.results import RolloutStatus
@@ -79,12 +80,10 @@ def _agreed(rollout_id: str, *, rollback: bool) -> bool:
 
 def _ask(session: FleetSession, rollout_id: str, *, rollback: bool, reason: str) -> None:
     from kitsune.service.connection import actor
-    from kitsune.service.ordering import Accepted
 
     request = AbortRequest(actor=actor(), reason=reason, rollback=rollback)
     accepted = session.run(session.fleet.abort(rollout_id, request))
-    if accepted is Accepted.ON_RECORD:
-        say("no orchestration worker answers: the abort is on record, and the next one obeys it")
+    say_how_it_arrived(accepted, rollout_id=rollout_id, verb="abort")
 
 
 def _exit_of_abort(outcome: "Outcome") -> Exit:

@@ -18,6 +18,8 @@ from kitsune.errors import DashboardRefused
 from kitsune.names import ENV_DASHBOARD_PREFIX
 
 EXTRA = "pip install 'kitsune-orchestrator[dashboard]'"
+#: What the extra brings; one that was added later lacks where only Kitsune itself was upgraded.
+_NEEDED = ("argon2", "jinja2", "prometheus_client", "python_multipart", "starlette", "uvicorn")
 #: Settings that may be given several times -> their options.
 _SEVERAL = {
     "allowed_hosts": "--allowed-host",
@@ -29,7 +31,7 @@ _SEVERAL = {
 
 def is_installed() -> bool:
     """Return whether what the dashboard needs beyond the core is there."""
-    return all(importlib.util.find_spec(name) for name in ("starlette", "uvicorn", "jinja2"))
+    return all(importlib.util.find_spec(name) for name in _NEEDED)
 
 
 def _setting_options(command: Callable[..., Any]) -> Callable[..., Any]:

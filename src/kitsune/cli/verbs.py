@@ -11,7 +11,7 @@ from kitsune.cli.console import print_json, print_line, safe, stdout_console
 from kitsune.cli.watch import say
 
 if TYPE_CHECKING:
-    from kitsune.service.ordering import Answer
+    from kitsune.service.ordering import Accepted, Answer
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
@@ -51,14 +51,23 @@ def who(reason: str) -> dict[str, str]:
     return {"actor": actor(), "reason": reason}
 
 
+def say_how_it_arrived(accepted: "Accepted", *, rollout_id: str, verb: str) -> None:
+    """Say so where a rollout has not answered an order."""
+    ways = type(accepted)  # `--help` must not import Temporal's SDK
+    if accepted is ways.ON_RECORD:
+        say(f"no orchestration worker answers: the {verb} is on record, and the next one obeys it")
+    elif accepted is ways.SIGNALLED:
+        say(
+            f"{rollout_id} has had so many orders that it answers no more: the {verb} was sent as a signal, "
+            "and `kitsune status` shows whether it is obeyed"
+        )
+
+
 def tell_answer(
     answer: "Answer", *, rollout_id: str, verb: str, output: str, server: str | None = None
 ) -> None:
     """Write what the rollout said to an order, and say so where it only waits for a worker."""
-    from kitsune.service.ordering import Accepted
-
-    if answer.accepted is Accepted.ON_RECORD:
-        say(f"no orchestration worker answers: the {verb} is on record, and the next one obeys it")
+    say_how_it_arrived(answer.accepted, rollout_id=rollout_id, verb=verb)
     if output == "json":
         told = {"rolloutId": rollout_id, "verb": verb, "accepted": answer.accepted.value}
         named = {"server": server} if server else {}

@@ -1,5 +1,6 @@
 """Lets a request through when its sender is known and their role reaches that far; the one place that decides it."""
 
+import logging
 from urllib.parse import urlencode
 
 from starlette.requests import HTTPConnection
@@ -10,6 +11,8 @@ from kitsune.dashboard.identity import Identity
 from kitsune.dashboard.roles import role_for
 from kitsune.dashboard.security import refusal
 from kitsune.dashboard.settings import Authentication, DashboardSettings
+
+_LOG = logging.getLogger(__name__)
 
 
 class Access:
@@ -25,8 +28,9 @@ class Access:
             await self._app(scope, receive, send)
             return
         needed = role_for(scope["method"], scope["path"])
-        # A stream that lives for hours is no sign that somebody is there.
-        touch = not scope["path"].startswith("/stream/")
+        # A stream, or a page that refreshes itself, is no sign that somebody is there.
+        by_itself = scope["path"].startswith("/stream/") or b"part=live" in scope["query_string"]
+        touch = not by_itself
         user = self._identity.user_of(HTTPConnection(scope), touch=touch)
         scope["user"] = user
         if needed is None:
@@ -34,6 +38,7 @@ class Access:
         elif user is None:
             await self._stranger(scope)(scope, receive, send)
         elif not user.may(needed):
+            _LOG.warning("%s may not %s %s", user.display_name, scope["method"], scope["path"])
             text = f"that needs the role {needed.word}; {user.display_name} has the role {user.role.word}"
             await refusal(scope, text, status=403)(scope, receive, send)
         else:

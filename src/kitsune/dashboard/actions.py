@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from kitsune import names
 from kitsune.dashboard.roles import User, role_for_verb
-from kitsune.errors import BadRequest, Conflict, NotAllowed
+from kitsune.errors import BadRequest, Conflict, KitsuneError, NotAllowed
 from kitsune.models.orders import (
     ApproveOrder,
     Order,
@@ -73,7 +73,18 @@ async def act(
             f"{actor.display_name} has the role {actor.role.word}"
         )
     given = {key: value for key, value in form.items() if value not in ("", None)}
-    _LOG.info("%s orders %s %s", actor.display_name, verb, rollout_id)
+    try:
+        done = await _obey(fleet, verb, rollout_id, given, actor=actor)
+    except KitsuneError as error:
+        _LOG.warning("%s: %s %s: %s", actor.display_name, verb, rollout_id, error)
+        raise
+    _LOG.info("%s: %s %s: %s", actor.display_name, verb, rollout_id, done.text)
+    return done
+
+
+async def _obey(
+    fleet: Fleet, verb: str, rollout_id: str, given: Mapping[str, Any], *, actor: User
+) -> Done:
     if verb in (names.RETRY, names.ROLLBACK) and not (await fleet.find(rollout_id)).open:
         return await _follow(fleet, verb, rollout_id, given, actor=actor)
     found = [

@@ -20,6 +20,7 @@ from kitsune.dashboard.identity import Identity
 from kitsune.dashboard.login import Login
 from kitsune.dashboard.metrics import CountRequests, Figures
 from kitsune.dashboard.rendering import FOLDER
+from kitsune.dashboard.roster import Roster
 from kitsune.dashboard.security import Guard
 from kitsune.dashboard.sessions import Sessions
 from kitsune.dashboard.settings import Authentication, DashboardSettings, check_settings
@@ -29,7 +30,7 @@ from kitsune.service.fleet import Fleet
 
 
 def create_app(settings: DashboardSettings, fleet: Fleet) -> Starlette:
-    """Return the dashboard; handlers find `fleet`, `board`, `registry` and `settings` in `request.app.state`.
+    """Return the dashboard; handlers find `fleet`, `board`, `roster`, `registry` and `settings` in `request.app.state`.
 
     Args:
         settings: What it was told.
@@ -64,7 +65,7 @@ def create_app(settings: DashboardSettings, fleet: Fleet) -> Starlette:
     )
     app.state.settings, app.state.fleet, app.state.identity = settings, fleet, identity
     app.state.board, app.state.registry = Board(fleet), load_handlers()
-    app.state.streams = Streams()
+    app.state.streams, app.state.roster = Streams(), Roster(fleet)
     return app
 
 

@@ -18,7 +18,7 @@ from kitsune.service.outcomes import Outcome
 _LOOK_WITHIN = 15.0
 _SHORTEST = timedelta(seconds=1)
 #: Servers for each second between two looks: large fleets are looked at less often.
-_SERVERS_PER_SECOND = 2_000
+_SERVERS_PER_SECOND = 1_000
 #: What has ended hardly changes; Temporal forgets it one day.
 _ENDED = timedelta(seconds=60)
 _LOG = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from kitsune.dashboard.security import MAX_BODY, TooLarge, refusal
+from kitsune.dashboard.security import MAX_BODY, TooLarge, TooSlow, refusal
 from kitsune.errors import (
     BadQuery,
     BadRequest,
@@ -47,6 +47,7 @@ def exception_handlers() -> dict[Any, Any]:
         KitsuneError: _kitsune_error,
         HTTPException: _http_error,
         TooLarge: _too_large,
+        TooSlow: _too_slow,
     }
 
 
@@ -64,3 +65,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 async def _too_large(request: Request, _error: Exception) -> Response:
     return refusal(request.scope, f"too large: at most {MAX_BODY:,} bytes", status=413)
+
+
+async def _too_slow(request: Request, _error: Exception) -> Response:
+    return refusal(request.scope, "the request did not come to its end in time", status=408)

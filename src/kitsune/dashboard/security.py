@@ -1,5 +1,6 @@
 """What every request has to pass before anybody looks at who sends it: host, origin, size; and the headers of answers."""
 
+import asyncio
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from http import HTTPStatus
@@ -12,6 +13,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 #: Bytes of a request at most: a plan file may have 2 MiB, and a form adds a little.
 MAX_BODY: Final = 3 * 1024 * 1024
+#: Seconds between two pieces of a request's body at most.
+BODY_WITHIN: Final = 20.0
 #: Nothing inline, nothing evaluated, nothing from elsewhere.
 _SOURCES = {
     "default-src": "'none'",
@@ -106,7 +109,8 @@ class Guard:
                 for name, value in self._headers.items():
                     headers[name] = value
                 if "cache-control" not in headers:
-                    headers["Cache-Control"] = "no-store"
+                    public = scope["path"].startswith("/static/")
+                    headers["Cache-Control"] = "no-cache" if public else "no-store"
             await send(message)
 
         answer = self._refuse(scope)
@@ -146,13 +150,23 @@ class TooLarge(Exception):
     """A request without a length turned out to be too large."""
 
 
+class TooSlow(Exception):
+    """A request did not come to its end in time."""
+
+
 def _bounded(receive: Receive) -> Receive:
-    seen = 0
+    """Bound a body in size and time; what comes after it, such as the news that a client has left, is waited for."""
+    seen, complete = 0, False
 
     async def receive_bounded() -> Message:
-        nonlocal seen
-        message = await receive()
+        nonlocal seen, complete
+        try:
+            async with asyncio.timeout(None if complete else BODY_WITHIN):
+                message = await receive()
+        except TimeoutError as error:
+            raise TooSlow from error
         seen += len(message.get("body", b""))
+        complete = not message.get("more_body", False)
         if seen > MAX_BODY:
             raise TooLarge
         return message

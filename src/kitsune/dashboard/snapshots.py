@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 
+from kitsune.dashboard.views.looks import look_of, shown_state
+from kitsune.dashboard.views.picture import Picture, picture_of
 from kitsune.errors import ServerUnavailable
 from kitsune.models.plan import Plan
 from kitsune.models.progress import Progress
@@ -48,6 +51,18 @@ class Snapshot:
     plan: Plan | None = None
     trouble: str | None = None
     version: int = 0
+
+    @cached_property
+    def picture(self) -> Picture:
+        """The rollout as pages, streams and the API show it; made once for all who look."""
+        return picture_of(self.row, progress=self.progress, outcome=self.outcome, plan=self.plan)
+
+    @cached_property
+    def cells(self) -> dict[str, str]:
+        """The code of each server's state, as cells of a grid have it."""
+        return {
+            server.server_id: look_of(shown_state(server)).code for server in self.picture.servers
+        }
 
 
 @dataclass

@@ -11,8 +11,6 @@ from starlette.routing import Route
 from kitsune.dashboard.api.answers import RolloutItem
 from kitsune.dashboard.event_streams import open_stream
 from kitsune.dashboard.snapshots import RolloutList, Snapshot
-from kitsune.dashboard.views.looks import look_of, shown_state
-from kitsune.dashboard.views.picture import Picture, picture_of
 from kitsune.errors import NotFound
 from kitsune.service.listing import RolloutRow
 
@@ -85,33 +83,22 @@ def list_events(before: RolloutList, now: RolloutList) -> list[str]:
 
 def rollout_events(before: Snapshot | None, now: Snapshot) -> list[str]:
     """Return what has changed in a rollout."""
-    picture = picture_of(now.row, progress=now.progress, outcome=now.outcome, plan=now.plan)
-    cells = cells_of(picture)
-    events = [f"id: {now.version}\n" + event_text("summary", summary_of(picture, now))]
-    old = {}
-    if before is not None:
-        old = cells_of(
-            picture_of(
-                before.row, progress=before.progress, outcome=before.outcome, plan=before.plan
-            )
-        )
-    changed = {server: code for server, code in cells.items() if old.get(server) != code}
+    summary = event_text("summary", summary_of(now))
+    events = [f"id: {now.version}\n{summary}"]
+    old = before.cells if before else {}
+    changed = {server: code for server, code in now.cells.items() if old.get(server) != code}
     if changed:
         events.append(event_text("cells", {"cells": changed}))
     if now.trouble != (before.trouble if before else None):
         events.append(event_text("trouble", {"text": now.trouble}))
     if now.outcome and not (before and before.outcome):
-        events.append(event_text("end", {"state": picture.state}))
+        events.append(event_text("end", {"state": now.picture.state}))
     return events
 
 
-def cells_of(picture: Picture) -> dict[str, str]:
-    """Return the code of each server's state, as cells of a grid have it."""
-    return {server.server_id: look_of(shown_state(server)).code for server in picture.servers}
-
-
-def summary_of(picture: Picture, now: Snapshot) -> dict[str, Any]:
+def summary_of(now: Snapshot) -> dict[str, Any]:
     """Return what the head of a page shows."""
+    picture = now.picture
     return {
         "state": picture.state,
         "open": now.row.open,

@@ -101,12 +101,12 @@ class Users:
 
     def verify(self, name: str, password: str) -> LocalUser | None:
         """Return the user whose password this is; takes a tenth of a second of one processor."""
-        user = self.find(name)
+        user = self.find(name) if len(password) <= MAX_PASSWORD else None
         try:
-            _HASHER.verify(user.password if user else _nobody(), password[: MAX_PASSWORD + 1])
+            _HASHER.verify(user.password if user else _nobody(), password[:MAX_PASSWORD])
         except (VerificationError, InvalidHashError):
             return None
-        return user if len(password) <= MAX_PASSWORD else None
+        return user
 
     def _state(self) -> tuple[int, int, int]:
         found = self._path.stat()

@@ -10,6 +10,8 @@ from kitsune.models.problems import show_value
 #: A count (`2`) or a share (`"25%"`).
 Size = int | str
 _PERCENT = re.compile(r"(0?[0-9]{1,2}(\.[0-9]{1,6})?|100(\.0{1,6})?)%")
+#: Far beyond every fleet: what is larger is a slip, and would only fill screens.
+LARGEST = 10**9
 _PERCENT_SCHEMA = {"type": "string", "pattern": f"^{_PERCENT.pattern}$"}
 
 
@@ -21,8 +23,9 @@ def percent_of(text: str) -> float | None:
 def _size(value: Any, *, least: int | None, refusal: str) -> Size:
     if isinstance(value, str) and percent_of(value) is not None:
         return value
-    if isinstance(value, int) and not isinstance(value, bool) and (least is None or value >= least):
-        return value
+    counts = isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST
+    if counts and (least is None or value >= least):
+        return int(value)
     raise ValueError(refusal.format(value=show_value(value)))
 
 

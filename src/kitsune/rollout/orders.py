@@ -13,7 +13,8 @@ from kitsune.models.orders import (
     ServerOrder,
     SetOrder,
 )
-from kitsune.models.sizes import check_limit
+from kitsune.models.problems import show_value
+from kitsune.models.sizes import LARGEST, check_limit
 from kitsune.rollout.aborts import read_abort
 from kitsune.rollout.bounds import shorten
 
@@ -75,5 +76,6 @@ def _check_limits(order: SetOrder) -> None:
         raise ValueError("nothing to set: give maxFailures, maxConcurrency or both")
     if order.max_failures is not None:
         check_limit(order.max_failures)
-    if order.max_concurrency is not None and order.max_concurrency < 1:
-        raise ValueError(f"not a maxConcurrency: {order.max_concurrency} (write 1 or more)")
+    if order.max_concurrency is not None and not 1 <= order.max_concurrency <= LARGEST:
+        shown = show_value(order.max_concurrency)
+        raise ValueError(f"not a maxConcurrency: {shown} (write 1 or more)")

@@ -10,11 +10,14 @@ from temporalio.client import (
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
+from temporalio.service import RPCError, RPCStatusCode
 
 from kitsune.errors import Conflict
 from kitsune.models.orders import Order
 
 _CALL = timedelta(seconds=5)
+#: What Temporal says where a workflow has taken 2,000 updates, or has ten at once in hand.
+_NO_MORE_UPDATES = frozenset({RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.RESOURCE_EXHAUSTED})
 
 
 class Accepted(StrEnum):
@@ -24,6 +27,8 @@ class Accepted(StrEnum):
     """The rollout has taken it up."""
     ON_RECORD = "onRecord"
     """No orchestration worker answers; the next one will take it up."""
+    SIGNALLED = "signalled"
+    """The rollout takes no more updates, of which Temporal allows so many; it was told by a signal."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,7 @@ class Answer:
     """What a rollout said to an order.
 
     Attributes:
-        text: Its own words, as in `already paused`; empty while the order is only on record.
+        text: Its own words, as in `already paused`; empty where it has not answered.
     """
 
     accepted: Accepted
@@ -51,6 +56,12 @@ async def give_order(handle: WorkflowHandle[Any, Any], verb: str, order: Order) 
         # An update waits for a worker to take it; a signal is kept for whichever comes back.
         await handle.signal(verb, order, rpc_timeout=_CALL)
         return Answer(Accepted.ON_RECORD)
+    except RPCError as error:
+        if error.status not in _NO_MORE_UPDATES:
+            raise
+        # Whoever floods a rollout with updates must not take it out of its operators' hands.
+        await handle.signal(verb, order, rpc_timeout=_CALL)
+        return Answer(Accepted.SIGNALLED)
     except WorkflowUpdateFailedError as error:
         why = getattr(error.cause, "message", None) or str(error.cause)
         raise Conflict(f"rollout {handle.id!r} refuses: {verb}: {why}") from error

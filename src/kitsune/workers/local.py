@@ -9,6 +9,7 @@ from kitsune.activities.checking import ServerChecking
 from kitsune.activities.plans import PlanReader
 from kitsune.activities.reading import ServerReading
 from kitsune.activities.server import Agent, ServerActivities
+from kitsune.activities.wanted import Wanted
 from kitsune.workers.orchestration import deployment
 from kitsune.workers.sandbox import make_workflow_runner
 from kitsune.workflows.execution import ServerExecutionWorkflow
@@ -34,7 +35,7 @@ def make_local_worker(client: Client, agent: Agent) -> Worker:
         task_queue=agent.server_id,
         workflows=[ServerExecutionWorkflow, ServerRollbackWorkflow],
         activities=[
-            *ServerActivities(agent, PlanReader(client)).all,
+            *ServerActivities(agent, PlanReader(client), Wanted()).all,
             *ServerReading(agent).all,
             *ServerChecking(agent).all,
         ],

@@ -15,7 +15,7 @@ from kitsune.agent.operations import OperationRunner
 from kitsune.agent.processes import boot_id, process_start_time
 from kitsune.agent.survivors import remaining
 from kitsune.agent.work import Work
-from kitsune.errors import JournalUnavailable, NothingLeft, ProcessRemains, StepFailed
+from kitsune.errors import JournalUnavailable, NothingLeft, NotWanted, ProcessRemains, StepFailed
 from kitsune.models.results import StepOutcome
 from kitsune.names import ENV_OPERATION
 
@@ -402,6 +402,22 @@ def test_operations_differ_by_run_server_step_phase_and_generation_only():
     assert len(ids) == 32
     renamed = Operation("other", "run-1", "server-1", 0, "other name")
     assert renamed.id == OPERATION.id
+
+
+async def test_what_is_not_wanted_any_more_is_not_begun_and_what_began_is_told_all_the_same(
+    journal,
+):
+    async def confirm():
+        raise NotWanted("not begun: it came too late")
+
+    handler = Handler({"answer": 42})
+    late = replace(work(handler), confirm=confirm)
+    with pytest.raises(NotWanted):
+        await OperationRunner(journal).run(OPERATION, late)
+    assert handler.attempts == []
+    assert await journal.find(OPERATION.id) is None
+    assert (await OperationRunner(journal).run(OPERATION, work(handler))).outcome.success
+    assert (await OperationRunner(journal).run(OPERATION, late)).outcome.outputs == {"answer": 42}
 
 
 @pytest.fixture

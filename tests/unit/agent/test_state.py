@@ -51,6 +51,33 @@ def test_a_folder_of_somebody_else_is_left_as_it_is(tmp_path):
     assert tmp_path.stat().st_mode & 0o777 == 0o755
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a folder away")
+def test_a_folder_that_belongs_to_somebody_else_is_not_trusted(tmp_path):
+    folder = tmp_path / "state"
+    with hold_state_folder(folder):
+        pass
+    os.chown(folder, 12_345, 12_345)
+    with (
+        pytest.raises(StateFolderUnusable, match="belongs to uid 12345, this process is uid 0"),
+        hold_state_folder(folder),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("kind", ["link", "fifo"])
+def test_a_lock_that_leads_elsewhere_is_not_written_through(tmp_path, kind):
+    folder, precious = tmp_path / "state", tmp_path / "precious"
+    folder.mkdir()
+    precious.write_text("precious")
+    if kind == "link":
+        (folder / "lock").symlink_to(precious)
+    else:
+        os.mkfifo(folder / "lock")
+    with pytest.raises(StateFolderUnusable), hold_state_folder(folder):
+        pass
+    assert precious.read_text() == "precious"
+
+
 def test_a_folder_that_cannot_be_made_is_one_clear_sentence():
     with (
         pytest.raises(StateFolderUnusable, match="cannot keep state in '/proc/nope'"),

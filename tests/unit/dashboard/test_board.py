@@ -1,25 +1,14 @@
 """The board: one question for all who look, and the last that was known while nobody answers."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from kitsune.dashboard import board as module
 from kitsune.dashboard.board import Board
 from kitsune.errors import NotFound, ServerUnavailable
+from support.clock import Clock
 from support.fake_fleet import FakeFleet, FakeRollout
-
-
-class Clock:
-    def __init__(self):
-        self.time = datetime(2026, 11, 25, 12, 3, 11, tzinfo=UTC)
-
-    def __call__(self):
-        return self.time
-
-    def go_on(self, **time):
-        self.time += timedelta(**time)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import pytest
 
 from kitsune.dashboard.login import local_path
 from kitsune.dashboard.users import entry_text
+from support.clock import Clock
 from support.logins import HASH, PASSWORD, log_in
 
 
@@ -140,19 +141,6 @@ async def test_nobody_logs_in_where_there_is_no_login(serve):
         assert (await client.post("/login")).status_code == 404
 
 
-class Clock:
-    def __init__(self):
-        from datetime import UTC, datetime
-
-        self.time = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
-
-    def __call__(self):
-        return self.time
-
-    def go_on(self, **time):
-        self.time += timedelta(**time)
-
-
 def test_tries_are_counted_for_users_and_for_addresses_and_forgotten_in_time():
     from kitsune.dashboard.attempts import PER_ADDRESS, WITHIN, Attempts
 
@@ -225,3 +213,20 @@ def test_sessions_are_bounded_for_one_user_and_for_all():
         sessions.begin(f"u{number}", mark="m")
     assert len(sessions) == MOST
     assert sessions.find(last) is None
+
+
+async def test_a_page_that_refreshes_itself_does_not_keep_a_session_alive(
+    serve, local, monkeypatch
+):
+    from kitsune.dashboard import sessions
+
+    clock = Clock()
+    async with serve(**local) as client:
+        await log_in(client, "anna")
+        kept = client.app.state.identity._sessions
+        monkeypatch.setattr(kept, "_now", clock)
+        clock.time = next(iter(kept._by_hash.values())).used
+        clock.time += sessions.IDLE - timedelta(minutes=1)
+        assert (await client.get("/probe?part=live")).status_code == 200
+        clock.go_on(minutes=1)
+        assert (await client.get("/probe")).status_code == 303

@@ -115,5 +115,33 @@ async def test_a_large_body_without_a_length_is_refused_as_well(serve, local):
 
     async with serve(**local) as client:
         form = {"Content-Type": "application/x-www-form-urlencoded"}
-        answer = await client.post("/login", content=pieces(), headers=form)
-    assert answer.status_code in (400, 413)
+        assert (await client.post("/login", content=pieces(), headers=form)).status_code == 400
+    async with serve() as client:
+        kind = {"Content-Type": "application/json"}
+        answer = await client.post("/api/v1/validate", content=pieces(), headers=kind)
+    assert answer.status_code == 413
+
+
+async def test_a_body_that_does_not_come_to_its_end_is_not_waited_for(serve, local, monkeypatch):
+    import asyncio
+
+    from kitsune.dashboard import security
+
+    monkeypatch.setattr(security, "BODY_WITHIN", 0.05)
+    never = asyncio.Event()
+
+    async def pieces():
+        yield b"name=anna&"
+        await never.wait()
+
+    async with serve(**local) as client:
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        async with asyncio.timeout(10):
+            answer = await client.post("/login", content=pieces(), headers=form)
+    assert answer.status_code == 408
+
+
+async def test_what_never_changes_may_be_kept_and_nothing_else(serve):
+    async with serve() as client:
+        assert (await client.get("/static/kitsune.css")).headers["cache-control"] == "no-cache"
+        assert (await client.get("/probe")).headers["cache-control"] == "no-store"

@@ -1,9 +1,10 @@
 """The file of users: what it may say, and who may read it."""
 
 import pytest
+from argon2 import PasswordHasher
 
 from kitsune.dashboard.roles import Role
-from kitsune.dashboard.users import Users, entry_text, read_users
+from kitsune.dashboard.users import MAX_PASSWORD, Users, entry_text, read_users
 from kitsune.errors import DashboardRefused
 from support.logins import HASH, PASSWORD
 
@@ -68,6 +69,14 @@ def test_only_the_right_password_is_right(write):
     assert users.verify("anna", "") is None
     assert users.verify("anna", "x" * 100_000) is None
     assert users.verify("otto", PASSWORD) is None
+
+
+def test_a_very_long_password_is_nobodys(write):
+    long = "x" * (MAX_PASSWORD + 1)
+    hashed = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash(long[:MAX_PASSWORD])
+    users = Users(write(entry_text("anna", role="viewer", password_hash=hashed)))
+    assert users.verify("anna", long[:MAX_PASSWORD])
+    assert users.verify("anna", long) is None
 
 
 def test_a_file_that_has_become_unusable_lets_nobody_in(write):

@@ -40,7 +40,7 @@ def test_a_share_of_failures_rounds_down(fleet, thousandths):
     assert failures_allowed(fleet, strategy(written)) == floor(exact)
 
 
-@given(fleet=st.integers(min_value=1, max_value=5000), limit=st.integers())
+@given(fleet=st.integers(min_value=1, max_value=5000), limit=st.integers(-(10**9), 10**9))
 def test_a_count_is_the_count_and_a_negative_one_no_limit(fleet, limit):
     assert failures_allowed(fleet, strategy(limit)) == (None if limit < 0 else limit)
 

@@ -33,6 +33,9 @@ def test_a_pause_is_a_pause_however_it_is_written(argument):
     [
         (None, "nothing to set"),
         ({"maxConcurrency": 0}, "write 1 or more"),
+        ({"maxConcurrency": 10**400}, "write 1 or more"),
+        ({"maxFailures": 10**400}, "not a limit"),
+        ({"maxFailures": -(10**400)}, "not a limit"),
         ({"maxFailures": "many"}, "write 2,"),
         ({"maxFailures": []}, "not what set takes"),
     ],

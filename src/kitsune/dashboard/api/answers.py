@@ -266,6 +266,8 @@ class FleetItem(WireModel):
 
     servers: list[Worker]
     orchestrators: list[Worker]
+    at: datetime
+    trouble: str | None = None
 
 
 class Me(WireModel):

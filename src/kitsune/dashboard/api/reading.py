@@ -1,7 +1,5 @@
 """The operations that look: rollouts, servers, events, plans, logs, the fleet."""
 
-from datetime import UTC, datetime
-
 from starlette.requests import Request
 
 from kitsune.dashboard.api import answers, requests
@@ -9,7 +7,7 @@ from kitsune.dashboard.api.operations import Asked, Operation
 from kitsune.dashboard.plans import shown_plan
 from kitsune.dashboard.snapshots import Snapshot
 from kitsune.dashboard.views.events import events_of
-from kitsune.dashboard.views.picture import Picture, picture_of, server_of
+from kitsune.dashboard.views.picture import server_of
 from kitsune.errors import Conflict, NotFound
 from kitsune.models.progress import BatchProgress
 from kitsune.models.results import RolloutResult
@@ -35,7 +33,7 @@ async def list_rollouts(request: Request, asked: Asked) -> answers.RolloutPage:
 async def show_rollout(request: Request, asked: Asked) -> answers.Rollout:
     """Return one rollout."""
     snapshot = await _snapshot(request, asked)
-    picture = _picture(snapshot)
+    picture = snapshot.picture
     return answers.Rollout.model_validate(
         answers.RolloutItem.fields_of(snapshot.row)
         | {
@@ -83,9 +81,7 @@ async def show_result(request: Request, asked: Asked) -> RolloutResult:
 async def list_servers(request: Request, asked: Asked) -> answers.ServerPage:
     """Return servers of a rollout."""
     snapshot, query = await _snapshot(request, asked), asked.query
-    servers = [
-        server for server in _picture(snapshot).servers if query.state in (None, server.state)
-    ]
+    servers = [server for server in snapshot.picture.servers if query.state in (None, server.state)]
     return answers.ServerPage(
         servers=servers[query.offset : query.offset + query.limit],
         total=len(servers),
@@ -98,7 +94,7 @@ async def show_server(request: Request, asked: Asked) -> answers.Server:
     """Return one server of a rollout, step by step."""
     snapshot = await _snapshot(request, asked)
     server_id = asked.path["server_id"]
-    server = server_of(_picture(snapshot), server_id)
+    server = server_of(snapshot.picture, server_id)
     if server is None:
         raise NotFound(f"rollout {snapshot.row.rollout_id!r} has no server {server_id!r}")
     look = await request.app.state.fleet.server_look(snapshot.row.rollout_id, server_id)
@@ -112,7 +108,7 @@ async def show_server(request: Request, asked: Asked) -> answers.Server:
 async def list_events(request: Request, asked: Asked) -> answers.Events:
     """Return what happened in a rollout."""
     snapshot = await _snapshot(request, asked)
-    found = events_of(_picture(snapshot))
+    found = events_of(snapshot.picture)
     return answers.Events(
         events=[answers.EventItem.of(event) for event in found], trouble=snapshot.trouble
     )
@@ -152,10 +148,12 @@ async def read_log(request: Request, asked: Asked) -> answers.LogPage:
 
 async def show_fleet(request: Request, _asked: Asked) -> answers.FleetItem:
     """Return all workers."""
-    rows = await request.app.state.fleet.servers(now=datetime.now(UTC))
+    known = await request.app.state.roster.workers()
     return answers.FleetItem(
-        servers=[answers.Worker.of(row) for row in rows.servers],
-        orchestrators=[answers.Worker.of(row) for row in rows.orchestrators],
+        servers=[answers.Worker.of(row) for row in known.rows.servers],
+        orchestrators=[answers.Worker.of(row) for row in known.rows.orchestrators],
+        at=known.at,
+        trouble=known.trouble,
     )
 
 
@@ -167,12 +165,6 @@ async def show_me(request: Request, _asked: Asked) -> answers.Me:
 async def _snapshot(request: Request, asked: Asked) -> Snapshot:
     found: Snapshot = await request.app.state.board.rollout(asked.path["rollout_id"])
     return found
-
-
-def _picture(snapshot: Snapshot) -> Picture:
-    return picture_of(
-        snapshot.row, progress=snapshot.progress, outcome=snapshot.outcome, plan=snapshot.plan
-    )
 
 
 def _matches(row: RolloutRow, query: requests.RolloutsQuery) -> bool:

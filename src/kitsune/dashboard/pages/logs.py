@@ -51,9 +51,12 @@ async def log(request: Request) -> Response:
     asked = _asked(request)
     found = await _read(request.app.state.fleet, asked, offset=asked.offset)
     search = request.query_params.get("q", "").strip()
+    live = request.query_params.get("part") == "live"
     return show(
         request,
-        "log.html",
+        "log_live.html" if live else "log.html",
+        going=not found.ended,
+        oob=live,
         rollout_id=asked.rollout_id,
         server_id=asked.server_id,
         here=rollout_url(asked.rollout_id),

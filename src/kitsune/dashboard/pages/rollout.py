@@ -10,14 +10,13 @@ from starlette.routing import Route
 from kitsune.dashboard.pages.showing import now, page, rollout_url, show
 from kitsune.dashboard.plans import hidden_paths
 from kitsune.dashboard.roles import role_for_verb
-from kitsune.dashboard.snapshots import Snapshot
 from kitsune.dashboard.views.actions import actions_of, held_of
 from kitsune.dashboard.views.batches import path_of
 from kitsune.dashboard.views.events import events_of
 from kitsune.dashboard.views.failures import failures_of
 from kitsune.dashboard.views.grid import grid_of, size_of
 from kitsune.dashboard.views.header import head_of
-from kitsune.dashboard.views.picture import Picture, picture_of
+from kitsune.dashboard.views.picture import Picture
 from kitsune.dashboard.views.plans import plan_page, plan_text
 from kitsune.dashboard.views.servers import names_of, table_of
 from kitsune.dashboard.views.timeline import timeline_of
@@ -42,7 +41,7 @@ async def rollout(request: Request) -> Response:
     if "s" in query:
         return RedirectResponse(rollout_url(rollout_id, server_id=query["s"]), status_code=302)
     snapshot = await request.app.state.board.rollout(rollout_id)
-    picture = picture_as_seen(snapshot)
+    picture = snapshot.picture
     tab = query.get("view", "")
     tab = tab if tab in dict(_TABS) else ""
     live = query.get("part") == "live"
@@ -72,18 +71,11 @@ async def server_list(request: Request) -> Response:
     snapshot = await request.app.state.board.rollout(request.path_params["rollout_id"])
     query = request.query_params
     found = names_of(
-        picture_as_seen(snapshot),
+        snapshot.picture,
         state=query.get("state", ""),
         as_in_grid=query.get("order") == "grid",
     )
     return PlainTextResponse("".join(f"{name}\n" for name in found))
-
-
-def picture_as_seen(snapshot: Snapshot) -> Picture:
-    """Return the picture of a snapshot."""
-    return picture_of(
-        snapshot.row, progress=snapshot.progress, outcome=snapshot.outcome, plan=snapshot.plan
-    )
 
 
 def may(request: Request) -> Callable[[str], str]:

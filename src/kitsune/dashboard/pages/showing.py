@@ -14,7 +14,6 @@ from starlette.responses import RedirectResponse, Response
 
 from kitsune.dashboard.failures import status_of
 from kitsune.dashboard.rendering import ENVIRONMENT, render
-from kitsune.dashboard.settings import Authentication
 from kitsune.dashboard.views.times import hour, stamp
 from kitsune.errors import KitsuneError
 
@@ -50,25 +49,10 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def show(
-    request: Request,
-    template: str,
-    *,
-    trouble: str | None = None,
-    status: int = 200,
-    **context: Any,
-) -> Response:
-    """Return a page; its template finds `flash`, `trouble` and `logs_out` as well."""
+def show(request: Request, template: str, *, status: int = 200, **context: Any) -> Response:
+    """Return a page that says what became of the last order; see `render`."""
     flash = _said(request)
-    answer = render(
-        request,
-        template,
-        status=status,
-        trouble=trouble,
-        flash=flash,
-        logs_out=request.app.state.settings.authentication is Authentication.LOCAL,
-        **context,
-    )
+    answer = render(request, template, status=status, flash=flash, **context)
     if flash:
         answer.delete_cookie(_FLASH, path="/", httponly=True, samesite="strict")
     return answer

@@ -30,6 +30,21 @@ document.addEventListener("click", async (event) => {
   }
 });
 
+// The command says what the form says.
+document.addEventListener("input", (event) => {
+  const form = event.target.closest?.("form.panel");
+  const copy = form?.querySelector(".copy");
+  if (!copy) return;
+  copy.dataset.plain ??= copy.dataset.copy;
+  const quoted = (word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'"'"'`)}'`);
+  const words = all("[data-flag^='--']", form).flatMap((field) => {
+    if (field.type === "checkbox") return field.checked ? [field.dataset.flag] : [];
+    return field.value.trim() ? [field.dataset.flag, quoted(field.value.trim())] : [];
+  });
+  copy.dataset.copy = [copy.dataset.plain, ...words].join(" ");
+  form.querySelector(".cli code").textContent = copy.dataset.copy;
+});
+
 document.addEventListener("submit", (event) => {
   // A slow answer must not make anybody press twice.
   const button = event.target.method === "post" && event.submitter;
@@ -98,6 +113,9 @@ async function refresh(withGrid = false) {
     await htmx.ajax("GET", url.pathname + url.search, { source: body, target: body, swap: "none" });
   } catch { /* the stream tells when the dashboard is away */ }
   reveal();
+  const live = document.querySelector("[data-trouble]");
+  trouble(live?.dataset.trouble);
+  if (live?.dataset.over !== undefined) delete body.dataset.every;
   if (url.searchParams.has("grid")) prepareGrid();
   const after = document.querySelector(".head .pill")?.textContent;
   if (before && after && before !== after) byId("announce").textContent = after;
@@ -105,7 +123,7 @@ async function refresh(withGrid = false) {
   setTimeout(() => {
     refreshing = 0;
     if (again) { again = false; refresh(); }
-  }, Number(body.dataset.again) || 500);
+  }, 500);
 }
 
 async function patch(changes) {
@@ -336,7 +354,7 @@ function onKey(event) {
   }
   if (event.target.closest?.("input, textarea, select, dialog")) return;
   const goes = { r: "/rollouts", s: "/fleet", n: "/rollouts/new" };
-  if (Date.now() - prefix < 1500 && goes[event.key]) { location.assign(goes[event.key]); return; }
+  if (Date.now() - prefix < 2000 && goes[event.key]) { location.assign(goes[event.key]); return; }
   prefix = 0;
   const does = {
     "?": () => byId("keys").showModal(),
@@ -355,3 +373,7 @@ setUpGrid();
 setUpLogs();
 listen();
 setInterval(tick, 1000);
+// What a step prints is no change of its rollout: pages of one server ask.
+if (body.dataset.every) {
+  setInterval(() => { if (!document.hidden && body.dataset.every) refresh(); }, Number(body.dataset.every));
+}

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from kitsune.dashboard.views.commands import command
 from kitsune.dashboard.views.looks import shown_state
 from kitsune.dashboard.views.picture import Picture
+from kitsune.service.again import RETRIED
 
 #: Verb -> the role that an order needs and this user lacks; empty where they may give it.
 May = Callable[[str], str]
@@ -18,6 +19,7 @@ class Field:
 
     Attributes:
         kind: `hidden`, `check`, `text` or `typed` (the value has to be typed to agree).
+        flag: The command's option that says the same, for what is not in the command anyway.
     """
 
     name: str
@@ -25,6 +27,7 @@ class Field:
     label: str = ""
     value: str = ""
     hint: str = ""
+    flag: str = ""
 
 
 @dataclass(frozen=True)
@@ -110,16 +113,36 @@ def _steering(picture: Picture) -> Iterator[Action]:
             "Pause",
             "Starts nothing more until somebody resumes; servers hold before their next step.",
             command("pause", name),
-            fields=(Field("drain", "check", "Servers in flight finish their plan first", "true"),),
+            fields=(
+                Field(
+                    "drain",
+                    "check",
+                    "Servers in flight finish their plan first",
+                    "true",
+                    flag="--drain",
+                ),
+            ),
         )
     yield Action(
         "set",
         "Limits",
         "Changes the limits from now on; what is left empty stays.",
-        command("set", name, "--max-failures", "N"),
+        command("set", name),
         fields=(
-            Field("maxFailures", "text", "Failed servers tolerated", hint="2, 10%, or -1 for any"),
-            Field("maxConcurrency", "text", "Servers at once within a batch", hint="10"),
+            Field(
+                "maxFailures",
+                "text",
+                "Failed servers tolerated",
+                hint="2, 10%, or -1 for any",
+                flag="--max-failures",
+            ),
+            Field(
+                "maxConcurrency",
+                "text",
+                "Servers at once within a batch",
+                hint="10",
+                flag="--max-concurrency",
+            ),
         ),
     )
     yield Action(
@@ -128,7 +151,11 @@ def _steering(picture: Picture) -> Iterator[Action]:
         "Starts nothing more and cancels what runs. This cannot be taken back.",
         command("abort", name),
         tone="danger",
-        fields=(Field("rollback", "check", "Undo what it did, on every server", "true"),),
+        fields=(
+            Field(
+                "rollback", "check", "Undo what it did, on every server", "true", flag="--rollback"
+            ),
+        ),
     )
 
 
@@ -138,7 +165,7 @@ def _afterwards(picture: Picture) -> Iterator[Action]:
     name, result = picture.row.rollout_id, picture.result
     undoes = bool(result and result.rollback_of)
     stuck = sum(1 for one in picture.servers if one.rollback_failed or one.rollback_pending)
-    broken = sum(1 for one in picture.servers if one.state != "succeeded")
+    broken = sum(1 for one in picture.servers if one.state in RETRIED)
     if stuck and not undoes:
         yield Action(
             "rollback",
@@ -161,11 +188,11 @@ def _afterwards(picture: Picture) -> Iterator[Action]:
                     "check",
                     "Begin at the step that failed, where it was not undone",
                     "true",
+                    flag="--from-step failed",
                 ),
             ),
         )
-    done = len(picture.servers) - broken
-    if not undoes and (done or broken):
+    if picture.servers and not undoes:
         yield Action(
             "rollback",
             "Roll back",
@@ -173,7 +200,13 @@ def _afterwards(picture: Picture) -> Iterator[Action]:
             command("rollback", name),
             tone="danger",
             fields=(
-                Field("force", "check", "Overwrite what somebody has changed since", "true"),
+                Field(
+                    "force",
+                    "check",
+                    "Overwrite what somebody has changed since",
+                    "true",
+                    flag="--force",
+                ),
                 Field("confirm", "typed", "Type the rollout's id to agree", name),
             ),
         )

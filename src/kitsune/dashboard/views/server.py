@@ -9,11 +9,12 @@ from typing import Any
 from kitsune.dashboard.views.ansi import Span, lines_of
 from kitsune.dashboard.views.commands import command
 from kitsune.dashboard.views.looks import BROKEN, Look, Sign, look_of, shown_state
-from kitsune.dashboard.views.picture import Picture, server_of
+from kitsune.dashboard.views.picture import Picture
 from kitsune.dashboard.views.times import lasted
 from kitsune.models.bytes import format_bytes
 from kitsune.models.plan import Plan
 from kitsune.models.printable import safe
+from kitsune.models.progress import ServerProgress
 from kitsune.models.results import StepOutcome
 from kitsune.service.server_steps import ServerLook, StepAtWork
 
@@ -100,16 +101,14 @@ class ServerPage:
 
 def server_page(
     picture: Picture,
-    server_id: str,
+    server: ServerProgress,
     *,
     plan: Plan | None,
     look: ServerLook | None,
     now: datetime,
-) -> ServerPage | None:
-    """Return the page of a server, or None where the rollout has no such server."""
-    server = server_of(picture, server_id)
-    if server is None:
-        return None
+) -> ServerPage:
+    """Return the page of a server of a rollout."""
+    server_id = server.server_id
     state = shown_state(server)
     broken = [one.server_id for one in picture.servers if shown_state(one) in BROKEN]
     at = broken.index(server_id) if server_id in broken else -1
@@ -123,7 +122,7 @@ def server_page(
         took=lasted(server.started_at, server.ended_at or now) if server.started_at else "",
         error=safe(server.error or "", lines=True),
         remark=remark,
-        steps=_steps(picture, server_id, plan=plan, look=look, now=now),
+        steps=_steps(picture, server, plan=plan, look=look, now=now),
         before=broken[at - 1] if at > 0 else "",
         after=broken[at + 1] if 0 <= at < len(broken) - 1 else "",
         going=picture.row.open and server.ended_at is None,
@@ -148,12 +147,13 @@ def stream_text(outcome: StepOutcome, name: str) -> str:
 
 def _steps(
     picture: Picture,
-    server_id: str,
+    server: ServerProgress,
     *,
     plan: Plan | None,
     look: ServerLook | None,
     now: datetime,
 ) -> tuple[StepView, ...]:
+    server_id = server.server_id
     outcomes = {outcome.index: outcome for outcome in steps_known(picture, server_id, look)}
     at_work = look.at_work if look else None
     planned = (
@@ -162,10 +162,9 @@ def _steps(
     planned |= {index: (outcome.name, outcome.type) for index, outcome in outcomes.items()}
     if at_work:
         planned.setdefault(at_work.index, (at_work.name, at_work.type))
-    server = server_of(picture, server_id)
-    over = not picture.row.open or bool(server and server.ended_at)
+    over = not picture.row.open or server.ended_at is not None
     first = plan.start_at.get(server_id, 0) if plan else 0
-    succeeded = server is not None and server.state == "succeeded"
+    succeeded = server.state == "succeeded"
     views = []
     for index, (name, kind) in sorted(planned.items()):
         if at_work and at_work.index == index and not (at_work.undoing and not outcomes.get(index)):

@@ -1,10 +1,14 @@
+import asyncio
 import base64
 import gzip
 import re
+from datetime import timedelta
 from html.parser import HTMLParser
 
 import pytest
 
+from kitsune.dashboard.pages import server
+from kitsune.errors import ServerUnavailable
 from kitsune.models.logs import LogPage
 from kitsune.models.orders import Gate
 from kitsune.models.plan import Plan
@@ -84,6 +88,7 @@ PATHS = [
     "/rollouts",
     "/rollouts?part=live",
     "/rollouts/none",
+    "/rollouts/web-1a/servers/none",
     *(f"/rollouts/web-1a{view}" for view in VIEWS),
     "/rollouts/done",
     "/rollouts/web-1a/servers/web-1",
@@ -302,3 +307,49 @@ async def test_a_rollout_that_never_said_anything_has_a_page(open_pages):
     text = (await open_pages(StandInBoard(bare), StandInFleet()).get("/rollouts/bare")).text
     assert "no orchestration worker answers" in text
     assert "Which servers it runs on is not known yet." in text
+
+
+class _AwayFleet(StandInFleet):
+    """Answers once about a server, and then no more."""
+
+    asked = 0
+
+    async def server_look(self, rollout_id, server_id):
+        self.asked += 1
+        if self.asked > 1:
+            raise ServerUnavailable("Temporal has stopped answering")
+        return await super().server_look(rollout_id, server_id)
+
+
+async def test_what_was_known_of_a_server_outlives_temporal(open_pages, monkeypatch):
+    board, fleet = _world()
+    away = _AwayFleet(looks=fleet.looks)
+    monkeypatch.setattr(server, "_FRESH", timedelta(0))
+    pages = open_pages(board, away)
+    first = (await pages.get("/rollouts/web-1a/servers/web-4")).text
+    again = (await pages.get("/rollouts/web-1a/servers/web-4")).text
+    assert away.asked == 2
+    assert first.count("the last lines so far") == again.count("the last lines so far") == 1
+    assert "Temporal has stopped answering" in again
+
+
+async def test_however_many_look_at_a_server_it_is_asked_for_once(open_pages):
+    board, fleet = _world()
+    away = _AwayFleet(looks=fleet.looks)
+    pages = open_pages(board, away)
+    answers = await asyncio.gather(
+        *(pages.get("/rollouts/web-1a/servers/web-4?part=live") for _ in range(5))
+    )
+    assert away.asked == 1
+    assert all("the last lines so far" in answer.text for answer in answers)
+
+
+async def test_a_log_that_goes_on_is_followed_and_one_that_has_ended_is_not(open_pages):
+    board, fleet = _world()
+    ended_log = fleet.log
+    pages = open_pages(board, fleet)
+    url = "/rollouts/web-1a/servers/web-1/log?step=1&stream=stderr"
+    assert "data-every" not in (await pages.get(url)).text
+    fleet.log = lambda **asked: ended_log(**asked).model_copy(update={"ended": False})
+    assert 'data-every="2000"' in (await pages.get(url)).text
+    assert "data-over" not in (await pages.get(f"{url}&part=live")).text

@@ -1,3 +1,4 @@
+import importlib
 import shlex
 
 import pytest
@@ -103,3 +104,15 @@ def test_words_are_quoted_for_a_shell():
     assert command("logs", "a", "--step", "restart; rm -rf /") == (
         "kitsune logs a --step 'restart; rm -rf /'"
     )
+
+
+def test_every_choice_has_an_option_that_its_command_takes():
+    shown = []
+    for picture in (_running(), _running(["held"]), _ended(["failed"])):
+        shown += actions_of(picture, may=anybody)
+    flags = {(a.verb, field.flag.split()[0]) for a in shown for field in a.fields if field.flag}
+    assert ("abort", "--rollback") in flags
+    for verb, flag in flags:
+        module, name, _ = COMMANDS[verb]
+        command_of_verb = getattr(importlib.import_module(module), name)
+        assert flag in {option for param in command_of_verb.params for option in param.opts}
