@@ -178,9 +178,10 @@ class LiveView:
         self._said_at = self._loop.time()
         if wish is Wish.DETACH:
             self._leave()
-        elif wish is not None and self._order is not None and self._progress is not None:
+        elif wish is not None and self._order is not None:
             self._ui = replace(self._ui, message=f"{wish.value} ...")
-            self._keep(self._give(self._order, wish, self._progress))
+            known = self._progress or Progress(rollout_id=self._rollout_id)
+            self._keep(self._give(self._order, wish, known))
 
     def _leave(self) -> None:
         """Detach, once the orders that are on their way have arrived."""
