@@ -155,9 +155,9 @@ def local_worker(
     else under $XDG_STATE_HOME. It waits for Temporal, and ends on SIGTERM or Ctrl-C.
     Where a live local worker on another host has the same id, the one that started later ends with exit code 9.
     """  # noqa: D301 - click wants the character, not the letters
+    from kitsune.activities.agent import Agent
     from kitsune.activities.open_rollouts import find_open_rollouts
     from kitsune.activities.orphans import end_orphans
-    from kitsune.activities.server import Agent
     from kitsune.agent.retention import keep_tidy
     from kitsune.agent.state import hold_state_folder, state_folder
     from kitsune.handlers.registry import load_handlers
