@@ -72,8 +72,8 @@ def parse(given: list[str]) -> tuple[Options, list[str]]:
         default=900,
         help="seconds that one start or one run may take (default 900)",
     )
-    add("--record", type=Path, metavar="FILE", help="append one JSON object per run")
-    add("--chart", type=Path, metavar="FILE", help="draw the part `systems` as SVG")
+    add("--record", type=_file, metavar="FILE", help="append one JSON object per run")
+    add("--chart", type=_file, metavar="FILE", help="draw the part `systems` as SVG")
     add(
         "--docs",
         action="store_true",
@@ -106,6 +106,13 @@ def _names(known: Mapping[str, object]) -> Callable[[str], list[str]]:
         return wanted
 
     return names
+
+
+def _file(text: str) -> Path:
+    path = Path(text)
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is no file in a folder that exists")
+    return path
 
 
 def _count(text: str) -> int:

@@ -53,7 +53,7 @@ async def compare(options: Options) -> dict[str, str]:
     }
     if options.page and options.chart and options.chart.parent == options.page.parent:
         tables["chart"] = f"![seconds of each system]({options.chart.name})"
-    return tables
+    return {place: text for place, text in tables.items() if text}
 
 
 def _range(entries: list[Entry]) -> tuple[float, float]:
@@ -105,7 +105,7 @@ def _targets_table(by_name: dict[str, list[Entry]]) -> str:
         rows.append(
             (f"`{slow}` / `{fast}`", f"{bound} {aim:g}", f"{ratio:.2f}", "yes" if reached else "no")
         )
-    return table(("ratio of medians", "aim", "measured", "reached"), rows)
+    return table(("ratio of medians", "aim", "measured", "reached"), rows) if rows else ""
 
 
 def _notes(options: Options, missing: dict[str, str]) -> str:
@@ -154,7 +154,7 @@ def _costs_table(by_name: dict[str, list[Entry]]) -> str:
         ),
         *("calls", "CPU of Temporal", "orchestrator", "local workers", "first step after"),
     )
-    return table(head, rows)
+    return table(head, rows) if rows else ""
 
 
 def _calls(entry: Entry) -> int:

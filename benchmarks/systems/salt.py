@@ -25,7 +25,7 @@ class Salt(System):
     name = "salt"
     how = (
         "Salt, resident master and one resident minion process per server (zeromq, multiprocessing off: "
-        "jobs run in threads, which is faster here), `state.apply` on all"
+        "jobs run in threads, which was as fast here as in processes), `state.apply` on all"
     )
     measured_as: ClassVar[Literal["client", "command"]] = "command"
     _master: LocalProcess | None = None
