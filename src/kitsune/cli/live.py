@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console, Group
+from rich.console import Console, ConsoleDimensions, Group
 from rich.live import Live
 
 from kitsune.cli.console import glyphs
@@ -152,6 +152,10 @@ class LiveView:
         self._due, self._drawn_at = None, self._loop.time()
         if self._live is None or not self._may_draw():
             return
+        # Rich believes COLUMNS and LINES, which a shell may have exported before the window was resized.
+        with suppress(OSError):
+            width, height = os.get_terminal_size(self._console.file.fileno())
+            self._console.size = ConsoleDimensions(width, height)
         width, height = self._console.size
         frame = Frame(
             progress=self._progress or Progress(rollout_id=self._rollout_id),
