@@ -42,7 +42,8 @@ def agent() -> None:
 
     Both commands work on the state folder of this host, as `kitsune local-worker` finds it:
     $KITSUNE_STATE_DIR, else /var/lib/kitsune/SERVER_ID for root, else under $XDG_STATE_HOME.
-    They need neither Temporal nor a local worker that runs.
+    They need neither Temporal nor a local worker that runs. The servers of `kitsune dev` have theirs in servers/SERVER_ID
+    under the state folder that it prints: give KITSUNE_STATE_DIR.
     """  # noqa: D301 - click's sign for "do not wrap"
 
 

@@ -135,6 +135,7 @@ class LogReading:
     asked: Asked
     _away: dict[str, float] = field(default_factory=dict)
     _written: bool = False
+    _held: set[str] = field(default_factory=set)
 
     async def read(self) -> Exit:
         """Read everything there is; a server that is away makes the exit code 4."""
@@ -178,6 +179,9 @@ class LogReading:
         steps = await self.fleet.running_steps(self.rollout_id, busy)
         for server in busy:
             await self._follow(tails[server], steps.get(server))
+        await self._held_servers(
+            {server for server in tails if states.get(server) == "held"}, tails
+        )
         for server in tails:
             state = states.get(server, "")
             if state in _GONE and server not in ended:
@@ -185,6 +189,12 @@ class LogReading:
                 await self._follow(tails[server], None)
                 if len(tails) == 1:
                     say(f"{server} {look_of(state).word}")
+
+    async def _held_servers(self, held: set[str], tails: "dict[str, ServerTail]") -> None:
+        """Read a server once when its hold begins: nothing runs there, and why it failed is wanted now."""
+        for server in sorted(held - self._held):
+            await self._follow(tails[server], None)
+        self._held = held
 
     async def _rest(self, tails: "dict[str, ServerTail]", ended: set[str]) -> None:
         for server in [server for server in tails if server not in ended][:MOST_SERVERS]:

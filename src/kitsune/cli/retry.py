@@ -43,9 +43,8 @@ def _statuses(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple
     "--only",
     metavar="STATUS,...",
     default=_RETRIED,
-    show_default=True,
     callback=_statuses,
-    help="Servers that ended like that.",
+    help=f"Servers that ended like that. Default: {_RETRIED.replace(',', ', ')}.",
 )
 @click.option(
     "--from-step",

@@ -55,6 +55,7 @@ def rollback(
     It runs as a rollout of its own, ID-rollback-1, on all servers where something began, watched like `kitsune run`.
     Servers that are already rolled back are left out. A file that somebody changed since is left alone, without --force.
     While the rollout runs, --server names a held server, which is then undone and ends failed.
+    Exit code 6 when nothing was left to undo but rollbacks that failed or are pending: those take --retry.
     """  # noqa: D301 - click's sign for "do not wrap"
     with fleet_session(connection) as session:
         if session.run(session.fleet.find(rollout_id)).open:
@@ -70,7 +71,7 @@ def rollback(
             say(remark)
         if not again.servers:
             say(f"nothing to roll back of {first.rollout_id}")
-            return Exit.OK
+            return Exit.NEEDS_PERSON if again.stuck else Exit.OK
         count = f"{len(again.servers)} server{'' if len(again.servers) == 1 else 's'}"
         named = names_text(again.servers, shown=8)
         say(f"undo {first.rollout_id} ({first.plan.name}) on {count}: {named}")

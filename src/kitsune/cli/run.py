@@ -98,7 +98,7 @@ def short_preview(preview: "Preview", signs: Glyphs) -> Iterator[Text]:
     servers = f"{preview.servers} server{'' if preview.servers == 1 else 's'}"
     head = Text().append(safe(preview.name), style="bold")
     yield head.append(f": {steps} on {servers}, {_batches_text(preview)}")
-    yield data_text(f"  {preview.limit_text}; {_ROLLBACK[preview.rollback]}")
+    yield data_text(f"  {preview.limit_text}; {_undone_text(preview)}")
     for warning in preview.warnings[:_WARNINGS_SHOWN]:
         yield Text().append(f"  {signs.warning} ", style="yellow").append(safe(warning))
     if len(preview.warnings) > _WARNINGS_SHOWN:
@@ -116,6 +116,14 @@ _ROLLBACK = {
     "server": "a server that fails is undone",
     "fleet": "when it stops, every server is undone",
 }
+
+
+def _undone_text(preview: "Preview") -> str:
+    """Return what becomes of servers that fail."""
+    if preview.on_failure != "ask":
+        return _ROLLBACK[preview.rollback]
+    asked = "a server that fails is held until you decide"
+    return f"{asked}; {_ROLLBACK['fleet']}" if preview.rollback == "fleet" else asked
 
 
 def _batches_text(preview: "Preview") -> str:

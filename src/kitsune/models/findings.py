@@ -10,7 +10,7 @@ from pydantic import AliasChoices, BaseModel
 from kitsune.models.problems import Problem, join_path, nearest, show_value
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from pydantic import ValidationError
     from pydantic.fields import FieldInfo
@@ -102,7 +102,7 @@ def _problem(detail: Any, *, model: type[BaseModel], raw: Any, prefix: str) -> P
     if kind == "missing":
         return Problem(path=path, message="required, but missing")
     if kind == "extra_forbidden":
-        return _unknown_key(location, model=model, path=path)
+        return _unknown_key(location, model=model, path=path, prefix=prefix)
     if _is_sensitive(model, location):
         return Problem(path=path, message=_without_value(kind, detail), sensitive=True)
     shown = show_value(detail.get("input"))
@@ -133,13 +133,29 @@ def _written_part(
     return (*written, location[-1]) if missing else tuple(written)
 
 
-def _unknown_key(location: Sequence[str | int], *, model: type[BaseModel], path: str) -> Problem:
+def _unknown_key(
+    location: Sequence[str | int], *, model: type[BaseModel], path: str, prefix: str
+) -> Problem:
     key, known = str(location[-1]), known_keys(model, location[:-1])
     hint = nearest(key, known)
+    elsewhere = {} if hint else dict(_places_of(key, model, prefix))
     choices = f" (known: {', '.join(known)})" if known and not hint else ""
+    if elsewhere:
+        choices = f" (it belongs to {' or '.join(place or 'the top level' for place in elsewhere)})"
     secret = hint is not None and _is_sensitive(model, [*location[:-1], hint])
+    secret = secret or any(_hides(field) for field in elsewhere.values())
     message = f"unknown key {show_value(key)}{choices}"
     return Problem(path=path, message=message, hint=hint, at_key=True, sensitive=secret)
+
+
+def _places_of(key: str, model: type[BaseModel], path: str) -> Iterator[tuple[str, FieldInfo]]:
+    """Yield where inside a model a key may be written, for one that was written at the wrong place."""
+    if (found := _field_of(model, key)) is not None:
+        yield path, found
+    for name, field in model.model_fields.items():
+        inner = _model_within(field.annotation)
+        if inner not in (None, model) and not _hides(field):
+            yield from _places_of(key, inner, join_path((keys_of(name, field)[0],), prefix=path))
 
 
 def _without_value(kind: str, detail: Any) -> str:

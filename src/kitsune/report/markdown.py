@@ -80,6 +80,10 @@ def _servers(record: Record) -> Iterator[str]:
         ["server", "state", "batch", "started", "took", "timeline"],
         [_server(server, drawn.get(server.server_id)) for server in listed],
     )
+    if drawn and record.span:
+        start, end = record.span
+        signs = f"{_SIGNS['step']} at work, {_SIGNS['failed']} a step or an undo that failed"
+        yield from ("", f"The timeline goes from {moment(start)} to {moment(end)}: {signs}.")
     if omitted:
         yield from ("", f"{omitted} more servers are counted above, and not listed.")
 

@@ -23,11 +23,13 @@ class Again:
         plan: As JSON; without servers there is nothing to start.
         servers: Those that it runs on.
         remarks: Who was left out, and why, one sentence each.
+        stuck: Servers left out of a rollback although an earlier one has failed there, or is pending.
     """
 
     plan: dict[str, Any]
     servers: tuple[str, ...]
     remarks: tuple[str, ...] = ()
+    stuck: tuple[str, ...] = ()
 
 
 def ends_of(plan: Plan, result: RolloutResult) -> dict[str, ServerResult]:
@@ -157,9 +159,11 @@ def rollback_of(
     Raises:
         Conflict: A server is not in the plan.
     """
-    taken, remarks = [], []
+    taken, remarks, stuck = [], [], []
     for server in _chosen(plan, servers):
         why = _not_undone(ends[server], retry=retry)
+        if why and _is_stuck(ends[server]):
+            stuck.append(server)
         if why is None:
             taken.append(server)
         elif why:
@@ -189,7 +193,7 @@ def rollback_of(
         }
     )
     drop = ("deadline", *(() if undoing.start_at else ("startAt",)))
-    return Again(_wire(undoing, drop=drop), tuple(taken), tuple(remarks))
+    return Again(_wire(undoing, drop=drop), tuple(taken), tuple(remarks), tuple(stuck))
 
 
 def _chosen(plan: Plan, servers: Collection[str]) -> list[str]:
@@ -206,10 +210,13 @@ def _failed_step(end: ServerResult) -> int | None:
     return None if last.success else last.index
 
 
+def _is_stuck(end: ServerResult) -> bool:
+    return end.rollback_failed or end.rollback_pending
+
+
 def _not_undone(end: ServerResult, *, retry: bool) -> str | None:
     """Return why a server has nothing to undo, or None where it has; empty: nobody needs to be told."""
-    stuck = end.rollback_failed or end.rollback_pending
-    if stuck:
+    if _is_stuck(end):
         word = "pending" if end.rollback_pending else "failed"
         return None if retry else f"has a rollback that is {word} (--retry tries it again)"
     if end.rolled_back:

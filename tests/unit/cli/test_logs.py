@@ -221,6 +221,29 @@ async def test_following_shows_each_byte_once_and_ends_with_the_server(
     assert "a succeeded" in capsys.readouterr().err
 
 
+async def test_why_a_held_server_failed_is_shown_while_it_waits_and_again_after_a_retry(
+    progress_of, monkeypatch
+):
+    monkeypatch.setattr("kitsune.cli.log_reading._LOOK_EVERY", 0)
+    fleet = FakeFleet({"a": b"", "b": b"fine\n"})
+    states = iter(["running", "held", "held", "running", "held", "failed"])
+    texts = iter([b"", b"disk full\n", b"disk full\n", b"disk full\n", b"disk full\nstill full\n"])
+    seen = []
+
+    async def look(_):
+        seen.append(kept.text)
+        fleet.logs["a"] = next(texts, fleet.logs["a"])
+        return Look(open=True, progress=progress_of({"a": next(states), "b": "succeeded"}))
+
+    fleet.look = look
+    reader, kept = reading(fleet, "a", "b", follow=True)
+    assert await reader.follow() == 0
+    assert seen[2].endswith(b"disk full\n"), "it did not wait for the end of the hold"
+    assert seen[5].endswith(b"still full\n")
+    assert kept.text.count(b"disk full") == kept.text.count(b"still full") == 1
+    assert fleet.asked.count("a") <= 5, "a hold is read once, however long it lasts"
+
+
 async def test_a_server_that_is_away_is_followed_by_its_heartbeats(
     progress_of, monkeypatch, capsys
 ):

@@ -28,6 +28,16 @@ def test_batches_limit_and_rollback_are_told():
     ]
 
 
+def test_a_server_that_would_be_held_is_not_said_to_be_undone():
+    ask = {"onFailure": "ask"}
+    held = "  stops at the 1st failure; a server that fails is held until you decide"
+    assert told(2, strategy=ask)[1] == held
+    assert told(2, strategy=ask, rollback={"scope": "none"})[1] == held
+    assert told(2, strategy=ask, rollback={"scope": "fleet"})[1] == (
+        f"{held}; when it stops, every server is undone"
+    )
+
+
 def test_one_batch_is_all_at_once():
     assert told(3)[0] == "web: 1 step on 3 servers, all at once"
     assert told(1)[0] == "web: 1 step on 1 server, alone"

@@ -5,6 +5,7 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from kitsune.models.base import WrittenModel
 from kitsune.models.findings import known_keys, problems_from
+from kitsune.models.plan import Plan
 
 
 def _refuse(secret):
@@ -49,6 +50,30 @@ def test_the_name_of_a_field_in_python_is_an_unknown_key_with_a_hint():
 
 def test_an_unknown_key_without_a_likely_meaning_gets_all_known_ones():
     assert texts({"inner": {"qqq": 1}}) == ["p.inner.qqq: unknown key 'qqq' (known: maxSize, mode)"]
+
+
+def test_a_key_at_the_wrong_place_is_told_its_own():
+    assert texts({"maxSize": 1}) == [
+        "p.maxSize: unknown key 'maxSize' (it belongs to p.inner or p.entries)"
+    ]
+    assert texts({"inner": {"entries": []}}) == [
+        "p.inner.entries: unknown key 'entries' (it belongs to p)"
+    ]
+
+
+def test_a_secret_at_the_wrong_place_is_not_shown():
+    (problem,) = problems({"inner": {"token": "hunter2"}})
+    assert problem.text == "p.inner.token: unknown key 'token' (it belongs to p)"
+    assert problem.sensitive
+
+
+def test_in_a_plan_the_top_is_a_place_as_well():
+    raw = {"name": "web", "onFailure": "ask", "rollback": {"servers": ["a"]}}
+    with pytest.raises(ValidationError) as refused:
+        Plan.model_validate(raw, by_alias=True, by_name=False)
+    told = [problem.text for problem in problems_from(refused.value, Plan, raw=raw, prefix="")]
+    assert "onFailure: unknown key 'onFailure' (it belongs to rolloutStrategy)" in told
+    assert "rollback.servers: unknown key 'servers' (it belongs to the top level)" in told
 
 
 def test_wrong_types_are_told_in_the_words_of_a_plan():

@@ -113,6 +113,12 @@ def test_the_timeline_has_a_part_for_each_step(record):
     assert bar_of(rows[1], width=10) == "[▒▒        ]"
 
 
+def test_markdown_says_from_when_to_when_its_timeline_goes_and_what_its_signs_mean(record):
+    told = as_markdown(record)
+    assert "The timeline goes from 2" in told
+    assert ": █ at work, ▒ a step or an undo that failed." in told
+
+
 def test_a_rollout_that_goes_on_can_be_reported_too(plan, noon):
     servers = [
         ServerProgress(server_id="a", state="running", batch=0, started_at=noon),
