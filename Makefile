@@ -15,6 +15,9 @@ PYTEST_ARGS ?=
 # Test processes beside each other: most tests wait for real servers, so a few more than there are processors.
 JOBS ?= 3
 SOAK_ARGS ?=
+BENCH_ARGS ?=
+BENCH_VENV ?= .venv-bench
+BENCH_STAMP := $(BENCH_VENV)/.kitsune-ready
 
 BIN := $(VENV)/bin
 PY := $(BIN)/python
@@ -79,20 +82,29 @@ docs: $(STAMP) ## Write docs/reference from the code.
 	$(PY) docs/generate.py
 
 .PHONY: bench
-bench: $(STAMP) ## Time a plan of four steps on local workers; BENCH_ARGS='--servers 20 --runs 5'.
-	$(PY) benchmarks/bench_four_steps.py $(BENCH_ARGS)
+bench: $(STAMP) $(BENCH_STAMP) ## Measure Kitsune, the floors below it and its peers; BENCH_ARGS='--servers 20 --rounds 1'.
+	@BENCH_VENV='$(BENCH_VENV)' $(PY) -m benchmarks $(BENCH_ARGS)
+
+# The peers live apart from Kitsune. What cannot be installed is left out, and the benchmark says so.
+$(BENCH_STAMP): benchmarks/requirements.txt | $(STAMP)
+	@echo "kitsune: installing the peers into $(BENCH_VENV); that takes minutes" >&2
+	@rm -rf '$(BENCH_VENV)'
+	@$(PY) -m venv '$(BENCH_VENV)'
+	@if $(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps \
+		-r benchmarks/requirements.txt; then touch '$@'; else echo 'kitsune: not all peers could be installed' >&2; fi
 
 .PHONY: bench-large
-bench-large: $(STAMP) ## Run two steps on a fleet of 500 on this machine; BENCH_ARGS='--servers 2000'.
-	$(PY) benchmarks/bench_large_fleet.py $(BENCH_ARGS)
+bench-large: $(STAMP) ## Run the workflows of a large fleet on skipped time; BENCH_ARGS='--servers 4000'.
+	@$(PY) -m benchmarks.simulation $(BENCH_ARGS)
 
 .PHONY: lock
 lock: $(STAMP) ## Pin dependencies anew in requirements/*.txt; UPGRADE=1 takes the newest.
 	$(UV_COMPILE) --extra dashboard --extra embedded --extra otel --extra webhooks pyproject.toml requirements/dev.in -o requirements/dev.txt
 	$(UV_COMPILE) --constraint requirements/dev.txt --extra otel --extra webhooks pyproject.toml -o requirements/run.txt
 	$(UV_COMPILE) --constraint requirements/dev.txt requirements/build.in -o requirements/build.txt
+	$(UV_COMPILE) benchmarks/requirements.in -o benchmarks/requirements.txt
 
 .PHONY: clean
 clean: ## Remove everything that these targets made, the environment included.
-	rm -rf '$(VENV)' build dist .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .ruff_cache
+	rm -rf '$(VENV)' '$(BENCH_VENV)' build dist .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

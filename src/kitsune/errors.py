@@ -134,17 +134,20 @@ class ServerAway(KitsuneError):
     Args:
         server_id: Which one.
         last_seen: When Temporal last heard of it, by its own clock; None where it does not remember.
+        why: What it says instead of an answer, where it says anything.
     """
 
-    def __init__(self, server_id: str, *, last_seen: datetime | None = None) -> None:
-        self.server_id, self.last_seen = server_id, last_seen
+    def __init__(self, server_id: str, *, last_seen: datetime | None = None, why: str = "") -> None:
+        self.server_id, self.last_seen, self.why = server_id, last_seen, why
         seen = (
             f"last heard of at {last_seen.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
             if last_seen
             else "not heard of in the last minutes"
         )
         super().__init__(
-            f"the local worker of {server_id!r} does not answer ({seen}): `kitsune servers` shows who is there"
+            f"the local worker of {server_id!r} cannot answer: {why}"
+            if why
+            else f"the local worker of {server_id!r} does not answer ({seen}): `kitsune servers` shows who is there"
         )
 
 

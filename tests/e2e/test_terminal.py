@@ -25,7 +25,8 @@ def fleet(temporal_server, tmp_path_factory):
 @pytest.fixture
 def terminal(fleet, tmp_path):
     bare = {key: value for key, value in fleet.environment.items() if not key.startswith("PYTEST")}
-    terminal = Tmux(tmp_path, bare)
+    # As an older size that a shell has exported.
+    terminal = Tmux(tmp_path, bare | {"COLUMNS": "80", "LINES": "24"})
     kitsune = f"{sys.executable} -m kitsune"
     terminal.kitsune = lambda command: terminal.run(f"clear; {kitsune} {command}; echo exit=$?")
     yield terminal

@@ -9,7 +9,7 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.runtime import Runtime, TelemetryConfig
 
-from kitsune.activities.server import Agent
+from kitsune.activities.agent import Agent
 from kitsune.handlers.registry import load_handlers
 from kitsune.service.checks import Level
 from kitsune.service.fleet import Fleet

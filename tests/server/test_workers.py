@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from kitsune.activities.server import Agent
+from kitsune.activities.agent import Agent
 from kitsune.embedded.server import EmbeddedServer
 from kitsune.handlers.registry import load_handlers
 from kitsune.workers.local import make_local_worker

@@ -11,7 +11,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
 
 from kitsune import names
-from kitsune.activities.server import Agent
+from kitsune.activities.agent import Agent
 from kitsune.errors import StepFailed
 from kitsune.handlers.base import StepHandler, StepParams
 from kitsune.handlers.registry import HandlerRegistry, load_handlers

@@ -9,7 +9,7 @@ from typing import Any
 from temporalio import activity
 
 from kitsune import names
-from kitsune.activities.server import Agent
+from kitsune.activities.agent import Agent
 from kitsune.errors import HandlerUnusable, StepFailed
 from kitsune.handlers.base import CheckContext, StepHandler
 from kitsune.handlers.validation import check_params

@@ -8,8 +8,8 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
 from kitsune import names
+from kitsune.activities.agent import Agent
 from kitsune.activities.plans import first_arguments
-from kitsune.activities.server import Agent
 from kitsune.agent.journal import Entry
 from kitsune.models.requests import ServerRequest
 

@@ -8,7 +8,7 @@ from typing import Any
 from temporalio import activity
 
 from kitsune import names
-from kitsune.activities.server import Agent
+from kitsune.activities.agent import Agent
 from kitsune.agent.journal import Entry
 from kitsune.agent.logs import find_output
 from kitsune.models.logs import (

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import secrets
 import socket
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
@@ -17,13 +16,13 @@ from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from kitsune import names
+from kitsune.activities.agent import Agent
 from kitsune.activities.plans import PlanReader
-from kitsune.activities.step_tally import StepTally
 from kitsune.activities.telling import failure, heartbeats, not_begun, refuse, step_log
 from kitsune.activities.wanted import Wanted
-from kitsune.agent.journal import Entry, Journal, Operation
-from kitsune.agent.operations import OperationRunner, Verdict
-from kitsune.agent.undo import UndoRecord, UndoStore
+from kitsune.agent.journal import Entry, Operation
+from kitsune.agent.operations import Verdict
+from kitsune.agent.undo import UndoRecord
 from kitsune.agent.work import Work
 from kitsune.errors import (
     HandlerUnusable,
@@ -33,9 +32,7 @@ from kitsune.errors import (
     StepFailed,
 )
 from kitsune.handlers.base import RecordedProcess, StepContext, StepHandler, shown_params
-from kitsune.handlers.registry import HandlerRegistry
 from kitsune.handlers.validation import check_params
-from kitsune.measures import Measures
 from kitsune.models.problems import Problem
 from kitsune.models.requests import (
     LoadRequest,
@@ -58,51 +55,6 @@ _LOST = (
     "or another host answers under this server id; undo it by hand"
 )
 _GONE = "the undo record that this step kept is gone or another one: undo it by hand"
-
-
-@dataclass(frozen=True)
-class Agent:
-    """What a server's activities work with.
-
-    Attributes:
-        state: The state folder: journal, undo records, output.
-        instance: Tells this process from every other one; its worker's identity ends with it.
-        tally: Counts what becomes of steps.
-    """
-
-    server_id: str
-    state: Path
-    registry: HandlerRegistry
-    journal: Journal
-    runner: OperationRunner
-    undo: UndoStore
-    tally: StepTally
-    instance: str = ""
-
-    @classmethod
-    def at(
-        cls,
-        state: Path,
-        *,
-        server_id: str,
-        registry: HandlerRegistry,
-        instance: str = "",
-        measures: Measures | None = None,
-    ) -> "Agent":
-        """Return an agent that keeps its state in a folder."""
-        tally = StepTally(measures or Measures(), {*registry.types} - {names.STEP_SLEEP})
-        records = (state / "undo", state / "operations")
-        journal = Journal(state / "journal.sqlite", records=records)
-        return cls(
-            server_id=server_id,
-            state=state,
-            registry=registry,
-            journal=journal,
-            runner=OperationRunner(journal, tally),
-            undo=UndoStore(state / "undo"),
-            tally=tally,
-            instance=instance or secrets.token_hex(8),
-        )
 
 
 @dataclass(frozen=True)

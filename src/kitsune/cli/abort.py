@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kitsune.cli.completing import open_rollouts
 from kitsune.cli.connection_options import (
     FleetSession,
     connection_options,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("rollout_id", metavar="ID")
+@click.argument("rollout_id", metavar="ID", shell_complete=open_rollouts)
 @click.option("--rollback", is_flag=True, help="Undo what the rollout did, on every server.")
 @click.option("--reason", metavar="TEXT", default="", help="Recorded with the abort.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask. Off a terminal nobody is asked.")
@@ -45,15 +46,15 @@ def abort(
     """Start nothing more, cancel what runs, and wait until the rollout has ended.
 
     \b
+    kitsune abort web-2-14-0-k3v7qa --reason "wrong release"
+    kitsune abort web-2-14-0-k3v7qa --rollback
+
+    \b
     Exit codes of this command:
       0  aborted, and all that should be undone is undone
       6  a rollback failed: needs a person
       9  the rollout had already ended
     A rollout that comes to its own end first gives its own exit code.
-
-    \b
-    kitsune abort web-2-14-0-k3v7qa --reason "wrong release"
-    kitsune abort web-2-14-0-k3v7qa --rollback
     """  # noqa: D301 - click's sign for "do not wrap"
     with fleet_session(connection) as session:
         row = session.run(session.fleet.find(rollout_id))

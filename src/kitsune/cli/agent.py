@@ -36,10 +36,14 @@ _STYLES = {
 def agent() -> None:
     """Look at what a local worker has done on this server, and clean up after it.
 
+    \b
+    kitsune agent journal            what this server has begun, and how it ended
+    kitsune agent gc                 clean up now
+
     Both commands work on the state folder of this host, as `kitsune local-worker` finds it:
     $KITSUNE_STATE_DIR, else /var/lib/kitsune/SERVER_ID for root, else under $XDG_STATE_HOME.
     They need neither Temporal nor a local worker that runs.
-    """
+    """  # noqa: D301 - click's sign for "do not wrap"
 
 
 def _server_option(command: Any) -> Any:
@@ -65,9 +69,13 @@ def _server_option(command: Any) -> Any:
 def journal(server_id: str | None, rollout: str | None, limit: int, output: str) -> Exit:
     """Show what this server has begun and how it ended, newest first.
 
+    \b
+    kitsune agent journal
+    kitsune agent journal --rollout web-2-14-0-k3v7qa -o json
+
     RUNS counts executions of a step, GIVEN how often Temporal has handed it out.
     "started" means that no end is recorded: it runs, or its local worker died.
-    """
+    """  # noqa: D301 - click's sign for "do not wrap"
     from kitsune.agent.journal import read_journal
 
     state = _state(server_id)
@@ -103,10 +111,14 @@ def journal(server_id: str | None, rollout: str | None, limit: int, output: str)
 def gc(*, server_id: str | None, dry_run: bool, older_than: timedelta | None, output: str) -> Exit:
     """Remove journal rows, undo records and output that are kept no longer.
 
+    \b
+    kitsune agent gc --dry-run
+    kitsune agent gc --older-than 7d
+
     A local worker does the same at its start and every hour. What belongs to a rollout that runs something
     here now, or that Temporal may hand out again (for a day or more after a step began), is never removed.
     A rollout whose undo records are gone cannot be rolled back on this server.
-    """
+    """  # noqa: D301 - click's sign for "do not wrap"
     from kitsune.agent.retention import tidy
 
     state = _state(server_id)

@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from kitsune.cli.completing import open_rollouts
 from kitsune.cli.connection_options import (
     FleetSession,
     connection_options,
@@ -19,7 +20,7 @@ from kitsune.models.orders import ApproveOrder, Gate
 
 
 @click.command()
-@click.argument("rollout_id", metavar="ID")
+@click.argument("rollout_id", metavar="ID", shell_complete=open_rollouts)
 @click.option("--gate", metavar="NAME", help="As in canary or batch-2. Default: the open one.")
 @reason_option
 @yes_option
@@ -30,12 +31,12 @@ def approve(
 ) -> Exit:
     """Open one gate, by its name, so that the next batch may start.
 
-    Without --gate the open gate is shown, and that one is approved.
-    Approving a gate twice opens nothing else. Exit code 9 when no gate is open, or another one.
-
     \b
     kitsune approve web-2-14-0-k3v7qa
     kitsune approve web-2-14-0-k3v7qa --gate batch-2 --reason "graphs look good"
+
+    Without --gate the open gate is shown, and that one is approved.
+    Approving a gate twice opens nothing else. Exit code 9 when no gate is open, or another one.
     """  # noqa: D301 - click's sign for "do not wrap"
     with fleet_session(connection) as session:
         chosen = gate or _open_gate(session, rollout_id).id

@@ -123,10 +123,12 @@ def _answer(key: str, ui: Ui) -> tuple[Ui, Wish | None]:
 
 def _order(key: str, ui: Ui, progress: Progress | None) -> tuple[Ui, Wish | None]:
     """Return an order where it makes sense, else the reason why it does not."""
-    if progress is None or progress.phase is Phase.DONE:
-        return replace(ui, message="nothing is known of the rollout yet"), None
-    if key == "A":
+    if progress is not None and progress.phase is Phase.DONE:
+        return replace(ui, message="it has ended"), None
+    if key == "A":  # even where nobody answers: the order is on record then
         return replace(ui, asking=True), None
+    if progress is None:
+        return replace(ui, message="nothing is known of the rollout yet"), None
     wish, sense, why = {
         "p": (Wish.PAUSE, not progress.paused, "it is paused already: r resumes"),
         "r": (Wish.RESUME, progress.paused, "it is not paused"),

@@ -81,14 +81,14 @@ def dashboard(
 ) -> Exit | None:
     """Serve pages and a JSON API for looking at rollouts and steering them.
 
-    Without options it listens on this machine only, and whoever sits here may do everything.
-    To be reached from other machines it needs TLS, and to know who is asking.
-    Every option can be set by a variable, KITSUNE_DASHBOARD_HOST for --host, or in the file of --config.
-
     \b
     kitsune dashboard --open
     kitsune dashboard --host 0.0.0.0 --tls-certificate cert.pem --tls-key key.pem \\
         --public-url https://kitsune.example.org:7280 --authentication local --users-file users.toml
+
+    Without options it listens on this machine only, and whoever sits here may do everything.
+    To be reached from other machines it needs TLS, and to know who is asking.
+    Every option can be set by a variable, KITSUNE_DASHBOARD_HOST for --host, or in the file of --config.
     """  # noqa: D301 - click's sign for "do not wrap"
     if ctx.invoked_subcommand:
         return None
@@ -166,11 +166,11 @@ def _announce(url: str, *, open_browser: bool) -> None:
 def user(name: str, role: str) -> Exit:
     """Ask for a password and print an entry of the users file.
 
-    Off a terminal, the password is the first line of standard input.
-
     \b
     touch users.toml && chmod 600 users.toml
     kitsune dashboard user anna --role approver >> users.toml
+
+    Off a terminal, the password is the first line of standard input.
     """  # noqa: D301 - click's sign for "do not wrap"
     if not is_installed():
         raise DashboardRefused(f"the dashboard is not installed here: {EXTRA}")

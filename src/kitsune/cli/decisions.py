@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from kitsune.cli.completing import open_rollouts
 from kitsune.cli.connection_options import (
     FleetSession,
     connection_options,
@@ -18,7 +19,7 @@ from kitsune.models.sizes import Size, check_limit
 
 
 @click.command()
-@click.argument("rollout_id", metavar="ID")
+@click.argument("rollout_id", metavar="ID", shell_complete=open_rollouts)
 @servers_option("A held server; may be given several times.")
 @reason_option
 @output_option("text", "json")
@@ -28,11 +29,11 @@ def skip(
 ) -> Exit:
     """End a held server as failed and leave it as it is: nothing more runs there, nothing is undone.
 
-    A server is held when a step fails and the plan says `onFailure: ask`.
-    `kitsune retry` and `kitsune rollback` are the other two answers. Exit code 9 when the server is not held.
-
     \b
     kitsune skip web-2-14-0-k3v7qa --server web-3
+
+    A server is held when a step fails and the plan says `onFailure: ask`.
+    `kitsune retry` and `kitsune rollback` are the other two answers. Exit code 9 when the server is not held.
     """  # noqa: D301 - click's sign for "do not wrap"
     if not servers:
         raise click.UsageError("which server? write --server S")
@@ -76,7 +77,7 @@ def _limit(_ctx: click.Context, _param: click.Parameter, value: str | None) -> S
 
 
 @click.command("set")
-@click.argument("rollout_id", metavar="ID")
+@click.argument("rollout_id", metavar="ID", shell_complete=open_rollouts)
 @click.option(
     "--max-failures",
     metavar="N|N%",
@@ -103,11 +104,11 @@ def set_limits(
 ) -> Exit:
     """Change the limits of a rollout while it runs; what is left out stays as it is.
 
-    Servers that run are never stopped by a smaller --max-concurrency; a smaller --max-failures can stop the rollout.
-
     \b
     kitsune set web-2-14-0-k3v7qa --max-failures 5%
     kitsune set web-2-14-0-k3v7qa --max-concurrency 2 --reason "database is slow"
+
+    Servers that run are never stopped by a smaller --max-concurrency; a smaller --max-failures can stop the rollout.
     """  # noqa: D301 - click's sign for "do not wrap"
     if max_failures is None and max_concurrency is None:
         raise click.UsageError("nothing to set: write --max-failures, --max-concurrency or both")

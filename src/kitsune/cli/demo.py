@@ -23,9 +23,12 @@ PLANS = Path(__file__).parent / "demo_plans"
 def demo(*, keep: bool) -> Exit:
     """See a rollout succeed, then one fail and be undone.
 
+    \b
+    kitsune demo
+
     Starts Temporal and five local workers in a temporary folder, runs two plans on them with the commands
     that you would type, checks the files, and leaves nothing behind. Takes about a minute.
-    """
+    """  # noqa: D301 - click's sign for "do not wrap"
     from kitsune.cli.interrupts import run_interruptibly
 
     ended: list[Exit] = []

@@ -79,9 +79,13 @@ def dev(
 ) -> Exit:
     """Run Temporal, an orchestration worker, local workers and the dashboard on this machine.
 
+    \b
+    kitsune dev
+    kitsune dev --servers 10 --ephemeral
+
     The local workers are server-1, server-2 and so on, each a process with a folder of its own.
     Ctrl-C ends everything, workers first; a second Ctrl-C ends it at once.
-    """
+    """  # noqa: D301 - click's sign for "do not wrap"
     if ephemeral and state:
         raise click.UsageError("--ephemeral keeps nothing: leave out --state")
     if headless and ui_port is not None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kitsune.cli.completing import plan_files
 from kitsune.cli.connection_options import connection_options, fleet_session, output_option
 from kitsune.cli.console import glyphs, print_json, print_line, stderr_console, stdout_console
 from kitsune.cli.diff_text import answers_json, diff_lines
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("plan_file", metavar="PLAN")
+@click.argument("plan_file", metavar="PLAN", shell_complete=plan_files)
 @click.option("--servers", metavar="A,B|@FILE", help="Take the place of the plan's servers.")
 @click.option("--all", "show_all", is_flag=True, help="Name every server of a group.")
 @click.option(

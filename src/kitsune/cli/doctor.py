@@ -38,11 +38,15 @@ def doctor(
 ) -> Exit:
     """Check Temporal, the orchestration workers and local workers; say what to do about each finding.
 
+    \b
+    kitsune doctor
+    kitsune doctor --server web-1 --server web-2
+
     Every local worker that Temporal has heard of is asked to answer; nothing is changed on a server.
     Name servers with --server to find those that Temporal has forgotten.
 
     Exit code 0: nothing wrong, or warnings only. 3: a problem. 69: Temporal not reachable.
-    """
+    """  # noqa: D301 - click's sign for "do not wrap"
     for server_id in server_ids:
         try:
             check_server_id(server_id)

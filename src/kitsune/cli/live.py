@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console, Group
+from rich.console import Console, ConsoleDimensions, Group
 from rich.live import Live
 
 from kitsune.cli.console import glyphs
@@ -152,6 +152,10 @@ class LiveView:
         self._due, self._drawn_at = None, self._loop.time()
         if self._live is None or not self._may_draw():
             return
+        # Rich believes COLUMNS and LINES, which a shell may have exported before the window was resized.
+        with suppress(OSError):
+            width, height = os.get_terminal_size(self._console.file.fileno())
+            self._console.size = ConsoleDimensions(width, height)
         width, height = self._console.size
         frame = Frame(
             progress=self._progress or Progress(rollout_id=self._rollout_id),
@@ -178,9 +182,10 @@ class LiveView:
         self._said_at = self._loop.time()
         if wish is Wish.DETACH:
             self._leave()
-        elif wish is not None and self._order is not None and self._progress is not None:
+        elif wish is not None and self._order is not None:
             self._ui = replace(self._ui, message=f"{wish.value} ...")
-            self._keep(self._give(self._order, wish, self._progress))
+            known = self._progress or Progress(rollout_id=self._rollout_id)
+            self._keep(self._give(self._order, wish, known))
 
     def _leave(self) -> None:
         """Detach, once the orders that are on their way have arrived."""

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 #: Servers whose output is read or followed together, at most.
 MOST_SERVERS = 20
 _LOOK_EVERY = 1.0
+#: Servers for each second between two looks: large fleets are looked at less often.
+_SERVERS_PER_SECOND = 400
 #: A server that did not answer is asked again after so many seconds; meanwhile its heartbeats tell.
 _ASK_AGAIN = 15.0
 #: States of a server of which no output can come any more.
@@ -163,7 +165,7 @@ class LogReading:
             except ServerUnavailable as error:
                 say(f"{error}; retrying")
                 await asyncio.sleep(_LOOK_EVERY * 4)
-            await asyncio.sleep(_LOOK_EVERY)
+            await asyncio.sleep(max(_LOOK_EVERY, len(tails) / _SERVERS_PER_SECOND))
 
     async def _turn(
         self, progress: Progress, tails: "dict[str, ServerTail]", ended: set[str]
@@ -212,9 +214,9 @@ class LogReading:
         from kitsune.service.tailing import known_without
 
         self._away[target.server_id] = 0
-        result = await self.fleet.server_result(self.rollout_id, target.server_id)
-        known = list(known_without(target.server_id, result, target.choice)) if result else []
-        if not known:
+        steps = await self.fleet.known_steps(self.rollout_id, target.server_id)
+        known = list(known_without(target.server_id, steps, target.choice))
+        if not known:  # perhaps a step that has not ended
             running = await self.fleet.running_steps(self.rollout_id, [target.server_id])
             step = running.get(target.server_id)
             known = list(self._tail(target).heard(step)) if step else []

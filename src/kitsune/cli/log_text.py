@@ -47,9 +47,22 @@ class LogPrinter:
         self._open.clear()
 
     def _lines(self, source: "_Source", lines: Iterable[str], style: str = "") -> None:
-        for line in lines:
-            self._head(source)
-            print_line(self._console, self._dressed(source, line, style))
+        """Write lines together: output may have millions, and each on its own takes its time."""
+        shown = [safe(line) for line in lines]
+        if not shown:
+            return
+        self._head(source)
+        style = style or (_STDERR_STYLE if source.is_stderr else "")
+        if self._layout == "prefixes":
+            sign = "!" if source.is_stderr else "|"
+            name = f"{safe(source.server_id)} {sign} "
+            for line in shown:
+                text = Text().append(name, style="cyan").append(line, style=style or "default")
+                print_line(self._console, text)
+        elif style and self._console.color_system:
+            print_line(self._console, Text("\n".join(shown), style=style))
+        else:
+            self._console.file.write("\n".join(shown) + "\n")
 
     def _head(self, source: "_Source") -> None:
         if self._layout != "headers" or source == self._heads:
@@ -58,13 +71,6 @@ class LogPrinter:
             print_line(self._console)
         self._heads = source
         print_line(self._console, Text(f"==> {safe(source.text)} <==", style="bold"))
-
-    def _dressed(self, source: "_Source", line: str, style: str) -> Text:
-        text = Text(safe(line), style=style or (_STDERR_STYLE if source.is_stderr else ""))
-        if self._layout != "prefixes":
-            return text
-        sign = "!" if source.is_stderr else "|"
-        return Text().append(f"{safe(source.server_id)} {sign} ", style="cyan").append_text(text)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from kitsune.cli.completing import rollouts, servers
 from kitsune.cli.connection_options import connection_options, fleet_session, output_option
 from kitsune.cli.console import print_json, stdout_console
 from kitsune.cli.events import stamp
@@ -27,8 +28,8 @@ _STREAMS: dict[str, Sequence[Literal["stdout", "stderr"]]] = {
 
 
 @click.command()
-@click.argument("rollout_id", metavar="ID")
-@click.argument("server_id", metavar="[SERVER]", required=False)
+@click.argument("rollout_id", metavar="ID", shell_complete=rollouts)
+@click.argument("server_id", metavar="[SERVER]", required=False, shell_complete=servers)
 @click.option("--step", metavar="STEP", help="Only this step: its name, or its number from 1.")
 @click.option(
     "-f", "--follow", is_flag=True, help="Go on until the server or the rollout has ended."

@@ -7,11 +7,13 @@ A command ends by returning an `Exit` (or None for 0); Temporal's client aborts 
 
 import importlib
 import os
+import re
 import sys
 from collections.abc import Mapping
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from kitsune.cli.exits import MEANINGS, Exit
 from kitsune.errors import (
@@ -90,6 +92,11 @@ COMMANDS: Mapping[str, tuple[str, str, str]] = {
         "agent",
         "Look at what a local worker has done on this server, and clean up.",
     ),
+    "completion": (
+        "kitsune.cli.completion",
+        "completion",
+        "Make a shell complete commands, rollouts and servers.",
+    ),
     "version": ("kitsune.cli.version", "version", "Print versions."),
 }
 
@@ -110,6 +117,26 @@ _EXIT_OF_ERROR: Mapping[type[KitsuneError], Exit] = {
     ServerAway: Exit.INCOMPLETE,
     TooOld: Exit.USAGE,
 }
+
+
+#: What to type next, where an error's own text does not say it.
+_NEXT: Mapping[type[KitsuneError], str] = {
+    PlanRefused: "mend the plan, and check it with `kitsune validate`; `kitsune schema` has all its keys",
+    PlanUnreadable: "`kitsune validate` checks plan files; `kitsune schema` has all their keys",
+    Conflict: "`kitsune list` shows rollouts, `kitsune servers --held` what holds servers",
+    StateFolderTaken: "`kitsune agent journal` shows what its local worker does",
+    StateFolderUnusable: "`kitsune local-worker --help` says where state is kept",
+    JournalUnavailable: "`kitsune agent --help` says where state is kept",
+    BadSetting: "`kitsune --help` lists the commands, and the --help of each its settings",
+    BadRequest: "`kitsune --help` lists the commands, and the --help of each what it takes",
+    DashboardRefused: "`kitsune dashboard --help` lists its settings",
+    BadQuery: "`kitsune list --help` has an example",
+    EmbeddedServerError: "`kitsune doctor` looks at a Temporal that runs elsewhere",
+    ServerUnavailable: "`kitsune doctor` looks at Temporal and the fleet",
+    NotFound: "`kitsune list` shows rollouts",
+    TooOld: "`kitsune servers` shows versions",
+}
+_ANY_NEXT = "`kitsune doctor` looks at Temporal and the fleet"
 
 
 class LazyGroup(click.Group):
@@ -139,6 +166,15 @@ class LazyGroup(click.Group):
         if hint and not args[0].startswith("-"):
             ctx.fail(f"No such command {args[0]!r}. Did you mean {hint!r}?")
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Offer commands without importing them."""
+        offered = [
+            CompletionItem(name, help=line)
+            for name, (_, _, line) in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return [*offered, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the command list without importing any command, and the exit codes."""
@@ -178,10 +214,19 @@ def run_command(arguments: list[str]) -> Exit:
     except (click.Abort, KeyboardInterrupt):
         return Exit.DETACHED
     except KitsuneError as error:
-        click.echo(f"kitsune: {safe(str(error), lines=True)}", err=True)
+        click.echo(f"kitsune: {safe(told_with_next(error), lines=True)}", err=True)
         return next(
             (code for kind, code in _EXIT_OF_ERROR.items() if isinstance(error, kind)), Exit.BUG
         )
+
+
+def told_with_next(error: KitsuneError) -> str:
+    """Return what an error says, and what to type next where it does not say that itself."""
+    text = str(error)
+    if re.search(r"\bkitsune (?:[a-z]|--help)", text):
+        return text
+    hint = next((hint for kind, hint in _NEXT.items() if isinstance(error, kind)), _ANY_NEXT)
+    return f"{text}\n  next: {hint}"
 
 
 def main() -> None:
@@ -189,8 +234,10 @@ def main() -> None:
     code = Exit.BUG
     try:
         code = run_command(sys.argv[1:])
-    except (BrokenPipeError, SystemExit):  # click makes the second of the first
-        code = Exit.DETACHED  # whoever read us has gone
+    except SystemExit as ended:  # completion ends so, and click where whoever read us has gone
+        code = Exit.OK if not ended.code else Exit.DETACHED
+    except BrokenPipeError:
+        code = Exit.DETACHED
     except OSError as error:
         code = Exit.USAGE
         click.echo(f"kitsune: {safe(str(error))}", err=True)

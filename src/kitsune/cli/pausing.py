@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from kitsune.cli.completing import open_rollouts
 from kitsune.cli.connection_options import connection_options, fleet_session, output_option
 from kitsune.cli.exits import Exit
 from kitsune.cli.verbs import reason_option, tell_answer, who
@@ -11,7 +12,7 @@ from kitsune.models.orders import PauseOrder, ResumeOrder
 
 
 @click.command()
-@click.argument("rollout_id", metavar="ID")
+@click.argument("rollout_id", metavar="ID", shell_complete=open_rollouts)
 @click.option(
     "--drain", is_flag=True, help="Let servers in flight finish; only no other one starts."
 )
@@ -21,12 +22,12 @@ from kitsune.models.orders import PauseOrder, ResumeOrder
 def pause(*, rollout_id: str, drain: bool, reason: str, output: str, connection: Any) -> Exit:
     """Start nothing more until somebody resumes it; servers in flight hold before their next step.
 
-    A step that runs is not interrupted, and no timeout of the rollout passes while it is paused.
-    A pause outlives every process. Pausing twice changes nothing. Exit code 9 when the rollout has ended.
-
     \b
     kitsune pause web-2-14-0-k3v7qa --reason "error rate is up"
     kitsune pause web-2-14-0-k3v7qa --drain
+
+    A step that runs is not interrupted, and no timeout of the rollout passes while it is paused.
+    A pause outlives every process. Pausing twice changes nothing. Exit code 9 when the rollout has ended.
     """  # noqa: D301 - click's sign for "do not wrap"
     with fleet_session(connection) as session:
         order = PauseOrder(drain=drain, **who(reason))
@@ -36,7 +37,7 @@ def pause(*, rollout_id: str, drain: bool, reason: str, output: str, connection:
 
 
 @click.command()
-@click.argument("rollout_id", metavar="ID")
+@click.argument("rollout_id", metavar="ID", shell_complete=open_rollouts)
 @reason_option
 @output_option("text", "json")
 @connection_options

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kitsune.cli.completing import plan_files
 from kitsune.cli.connection_options import output_option
 from kitsune.cli.console import (
     data_text,
@@ -27,16 +28,16 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("plan_files", metavar="PLAN...", nargs=-1, required=True)
+@click.argument("plan_files", metavar="PLAN...", nargs=-1, required=True, shell_complete=plan_files)
 @output_option("text", "json")
 def validate(*, plan_files: tuple[str, ...], output: str) -> Exit:
     """Check plans without a server; PLAN is a YAML or JSON file, or - for standard input.
 
-    Every problem is told at once, with its file, line and column. Exit code 8 when any plan is refused.
-
     \b
     kitsune validate plan.yaml
     kitsune validate plans/*.yaml -o json
+
+    Every problem is told at once, with its file, line and column. Exit code 8 when any plan is refused.
     """  # noqa: D301 - click's sign for "do not wrap"
     from kitsune.handlers.registry import load_handlers
 
@@ -48,7 +49,7 @@ def validate(*, plan_files: tuple[str, ...], output: str) -> Exit:
 
 
 @click.command()
-@click.argument("plan_file", metavar="PLAN")
+@click.argument("plan_file", metavar="PLAN", shell_complete=plan_files)
 @click.option("--servers", metavar="A,B|@FILE", help="Take the place of the plan's servers.")
 @click.option("--all", "show_all", is_flag=True, help="Name every batch and every server.")
 @output_option("text", "json")

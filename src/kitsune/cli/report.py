@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kitsune.cli.completing import rollouts
 from kitsune.cli.connection_options import connection_options, fleet_session
 from kitsune.cli.exits import Exit
 from kitsune.cli.watch import say
@@ -22,7 +23,7 @@ _OF_SUFFIX = {".md": "md", ".html": "html", ".htm": "html", ".json": "json", ".x
 
 
 @click.command()
-@click.argument("rollout_id", metavar="ID")
+@click.argument("rollout_id", metavar="ID", shell_complete=rollouts)
 @click.option(
     "--format",
     "form",

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kitsune.cli.completing import rollouts
 from kitsune.cli.connection_options import (
     connection_options,
     fleet_session,
@@ -36,7 +37,7 @@ def _statuses(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple
 
 
 @click.command()
-@click.argument("rollout_id", metavar="ID")
+@click.argument("rollout_id", metavar="ID", shell_complete=rollouts)
 @servers_option("Only this server; may be given several times.")
 @click.option(
     "--only",
@@ -74,14 +75,14 @@ def retry(
 ) -> Exit:
     """Try again: the failed step of a held server, or an ended rollout on the servers that are left.
 
-    While the rollout runs, --server names a held server: its failed step runs once more, and then the rest.
-    After its end, its plan runs again as a new rollout on the servers that did not succeed, watched like `kitsune run`.
-    Exit code 9 when there is nothing to retry.
-
     \b
     kitsune retry web-2-14-0-k3v7qa --server web-3
     kitsune retry web-2-14-0-k3v7qa --only unreachable
     kitsune retry web-2-14-0-k3v7qa --from-step failed --yes
+
+    While the rollout runs, --server names a held server: its failed step runs once more, and then the rest.
+    After its end, its plan runs again as a new rollout on the servers that did not succeed, watched like `kitsune run`.
+    Exit code 9 when there is nothing to retry.
     """  # noqa: D301 - click's sign for "do not wrap"
     with fleet_session(connection) as session:
         if session.run(session.fleet.find(rollout_id)).open:

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from kitsune.cli.completing import rollouts
 from kitsune.cli.connection_options import (
     FleetSession,
     connection_options,
@@ -22,7 +23,7 @@ from kitsune.errors import Conflict
 
 
 @click.command()
-@click.argument("rollout_id", metavar="ID")
+@click.argument("rollout_id", metavar="ID", shell_complete=rollouts)
 @servers_option("Only this server; may be given several times.")
 @click.option("--retry", is_flag=True, help="Only servers whose rollback failed or is pending.")
 @click.option("--force", is_flag=True, help="Overwrite what somebody has changed since.")
@@ -47,13 +48,13 @@ def rollback(
 ) -> Exit:
     """Undo a rollout that has ended, from what each server kept; newest servers first.
 
-    It runs as a rollout of its own, ID-rollback-1, on all servers where something began, watched like `kitsune run`.
-    Servers that are already rolled back are left out. A file that somebody changed since is left alone, without --force.
-    While the rollout runs, --server names a held server, which is then undone and ends failed.
-
     \b
     kitsune rollback web-2-14-0-k3v7qa
     kitsune rollback web-2-14-0-k3v7qa --server web-3 --retry
+
+    It runs as a rollout of its own, ID-rollback-1, on all servers where something began, watched like `kitsune run`.
+    Servers that are already rolled back are left out. A file that somebody changed since is left alone, without --force.
+    While the rollout runs, --server names a held server, which is then undone and ends failed.
     """  # noqa: D301 - click's sign for "do not wrap"
     with fleet_session(connection) as session:
         if session.run(session.fleet.find(rollout_id)).open:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.text import Text
 
+from kitsune.cli.completing import plan_files
 from kitsune.cli.connection_options import (
     connection_options,
     fleet_session,
@@ -38,7 +39,7 @@ _WARNINGS_SHOWN = 10
 
 
 @click.command()
-@click.argument("plan_file", metavar="PLAN")
+@click.argument("plan_file", metavar="PLAN", shell_complete=plan_files)
 @click.option(
     "--id",
     "rollout_id",
@@ -64,14 +65,14 @@ def run(
 ) -> Exit:
     """Run a plan on its servers and watch it; PLAN is a YAML or JSON file, or - for standard input.
 
-    Asks before it starts when stdin and stderr are terminals; elsewhere, as in CI, it starts at once.
-    Ctrl-C detaches (exit 130): the rollout goes on, and `kitsune watch ID` comes back to it.
-
     \b
     kitsune run plan.yaml
     kitsune run plan.yaml --servers web-1,web-2 --yes
     kitsune run plan.yaml --id release-2.14.0 -o json
     id=$(kitsune run plan.yaml --detach) && kitsune watch "$id"
+
+    Asks before it starts when stdin and stderr are terminals; elsewhere, as in CI, it starts at once.
+    Ctrl-C detaches (exit 130): the rollout goes on, and `kitsune watch ID` comes back to it.
     """  # noqa: D301 - click's sign for "do not wrap"
     loaded, preview = _load(plan_file, servers)
     chosen = _chosen_id(rollout_id, loaded.plan.name)

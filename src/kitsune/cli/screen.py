@@ -1,5 +1,6 @@
 """The live view as lines: a pure function of a rollout's progress, of what keys have asked for, and of the terminal's size."""
 
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _HINT = "Ctrl-C detaches; the rollout goes on"
 #: Lines that the tree gets at least, where there are any at all.
 _TREE_AT_LEAST = 6
+_ROWS_OF_A_NOTE = 3
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,8 @@ def _middle(
 def _bottom(frame: Frame, *, width: int, glyphs: Glyphs) -> list[Text]:
     lines = []
     if frame.note:
-        lines.append(Text(f"{glyphs.warning} {safe(frame.note)}", style="bold yellow"))
+        rows = textwrap.wrap(f"{glyphs.warning} {safe(frame.note)}", max(width, 2))
+        lines += [Text(row, style="bold yellow") for row in rows[:_ROWS_OF_A_NOTE]]
     if frame.ui.asking:
         lines.append(Text(ASK_ABORT, style="bold red"))
     elif frame.ui.message:

@@ -79,11 +79,11 @@ def about(left: timedelta) -> str:
 
 def _facts(progress: Progress, now: datetime) -> "list[Text]":
     phase = _PHASES.get(progress.phase, progress.phase.value.upper())
-    facts = [
-        Text("PAUSED", style="bold yellow")
-        if progress.paused and progress.phase is not Phase.DONE
-        else Text(phase, style="bold cyan")
-    ]
+    facts = [Text(phase, style="bold cyan")]
+    if progress.paused and progress.phase is not Phase.DONE:
+        facts = [Text("PAUSED", style="bold yellow")]
+    elif not progress.total and not progress.name:
+        facts = [Text("nothing was heard of it yet", style="dim")]
     if progress.batch is not None and progress.batch_count:
         canary = any(batch.canary for batch in progress.batches if batch.index == progress.batch)
         facts.append(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.text import Text
 
+from kitsune.cli.completing import rollouts
 from kitsune.cli.connection_options import (
     FleetSession,
     connection_options,
@@ -41,18 +42,18 @@ _NO_WORKER = (
 
 
 @click.command()
-@click.argument("rollout_id", metavar="ID")
+@click.argument("rollout_id", metavar="ID", shell_complete=rollouts)
 @output_option("text", "json")
 @connection_options
 def status(rollout_id: str, output: str, connection: Any) -> Exit:
     """Show one rollout: how far it is, or how it ended.
 
-    With `-o json`, the progress of all its servers while it runs, and its result, with every step, once it has ended.
-    The exit code says whether the rollout could be read, not how it goes; `kitsune watch` says that.
-
     \b
     kitsune status web-2-14-0-k3v7qa
     kitsune status web-2-14-0-k3v7qa -o json | jq '.results[] | select(.success | not)'
+
+    With `-o json`, the progress of all its servers while it runs, and its result, with every step, once it has ended.
+    The exit code says whether the rollout could be read, not how it goes; `kitsune watch` says that.
     """  # noqa: D301 - click's sign for "do not wrap"
     with fleet_session(connection) as session:
         row = session.run(session.fleet.find(rollout_id))
@@ -86,7 +87,13 @@ def status(rollout_id: str, output: str, connection: Any) -> Exit:
 @output_option("text", "json")
 @connection_options
 def list_rollouts(limit: int, query: str | None, output: str, connection: Any) -> Exit:
-    """List rollouts, newest first."""
+    """List rollouts, newest first.
+
+    \b
+    kitsune list
+    kitsune list -n 5 -o json
+    kitsune list --query "ExecutionStatus = 'Running'"
+    """  # noqa: D301 - click's sign for "do not wrap"
     with fleet_session(connection) as session:
         rows = session.run(session.fleet.rollouts(limit=limit, query=query))
     if output == "json":

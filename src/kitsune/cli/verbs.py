@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from kitsune.cli.completing import servers
 from kitsune.cli.console import print_json, print_line, safe, stdout_console
 from kitsune.cli.watch import say
 
@@ -31,7 +32,9 @@ def yes_option(command: CommandT) -> CommandT:
 
 def servers_option(text: str) -> Callable[[CommandT], CommandT]:
     """Add `--server`, which may be given several times."""
-    return click.option("--server", "servers", metavar="S", multiple=True, help=text)
+    return click.option(
+        "--server", "servers", metavar="S", multiple=True, help=text, shell_complete=servers
+    )
 
 
 def agreed(question: str) -> bool:

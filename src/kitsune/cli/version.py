@@ -14,7 +14,11 @@ from kitsune.version import __version__
 @click.command()
 @output_option("text", "json")
 def version(output: str) -> Exit:
-    """Print the versions of Kitsune, Python and Temporal's SDK."""
+    """Print the versions of Kitsune, Python and Temporal's SDK.
+
+    \b
+    kitsune version
+    """  # noqa: D301 - click's sign for "do not wrap"
     versions = {
         "kitsune": __version__,
         "python": platform.python_version(),

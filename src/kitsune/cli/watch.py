@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kitsune.cli.completing import rollouts
 from kitsune.cli.connection_options import (
     FleetSession,
     connection_options,
@@ -42,19 +43,19 @@ _ENDING = (signal.SIGTERM, signal.SIGQUIT)
 
 
 @click.command()
-@click.argument("rollout_id", metavar="ID")
+@click.argument("rollout_id", metavar="ID", shell_complete=rollouts)
 @timeout_option("Stop watching after so long, with exit code 124; the rollout goes on.")
 @output_option("text", "json", "jsonl")
 @connection_options
 def watch(rollout_id: str, timeout: timedelta | None, output: str, connection: Any) -> Exit:
     """Follow a rollout until it ends; the exit code is the rollout's own.
 
-    Ctrl-C detaches (exit 130): the rollout goes on.
-    Watching survives a restart of Temporal.
-
     \b
     kitsune watch web-2-14-0-k3v7qa
     kitsune watch web-2-14-0-k3v7qa --timeout 30m -o json
+
+    Ctrl-C detaches (exit 130): the rollout goes on.
+    Watching survives a restart of Temporal.
     """  # noqa: D301 - click's sign for "do not wrap"
     with fleet_session(connection) as session:
         session.run(session.fleet.find(rollout_id))

@@ -73,10 +73,10 @@ def orchestration_worker(
 ) -> Exit:
     """Run the orchestration worker: it coordinates rollouts and touches no server.
 
-    Run one, or several for availability. It waits for Temporal, and ends on SIGTERM or Ctrl-C.
-
     \b
     kitsune orchestration-worker --address temporal.example:7233
+
+    Run one, or several for availability. It waits for Temporal, and ends on SIGTERM or Ctrl-C.
     """  # noqa: D301 - click wants the character, not the letters
     from kitsune.handlers.registry import load_handlers
     from kitsune.service.rollout_figures import keep_rollout_figures
@@ -147,17 +147,17 @@ def local_worker(
 ) -> Exit:
     """Run the local worker of a server: it runs the steps of plans there.
 
-    Its journal, undo records and logs live in $KITSUNE_STATE_DIR, else /var/lib/kitsune/SERVER_ID for root,
-    else under $XDG_STATE_HOME. It waits for Temporal, and ends on SIGTERM or Ctrl-C.
-    Where a live local worker on another host has the same id, the one that started later ends with exit code 9.
-
     \b
     SERVER_ID=web-1 kitsune local-worker
     kitsune local-worker --server-id web-1 --address temporal.example:7233
+
+    Its journal, undo records and logs live in $KITSUNE_STATE_DIR, else /var/lib/kitsune/SERVER_ID for root,
+    else under $XDG_STATE_HOME. It waits for Temporal, and ends on SIGTERM or Ctrl-C.
+    Where a live local worker on another host has the same id, the one that started later ends with exit code 9.
     """  # noqa: D301 - click wants the character, not the letters
+    from kitsune.activities.agent import Agent
     from kitsune.activities.open_rollouts import find_open_rollouts
     from kitsune.activities.orphans import end_orphans
-    from kitsune.activities.server import Agent
     from kitsune.agent.retention import keep_tidy
     from kitsune.agent.state import hold_state_folder, state_folder
     from kitsune.handlers.registry import load_handlers

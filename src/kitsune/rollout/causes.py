@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 _UUID = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", re.IGNORECASE)
 _HEX = re.compile(
@@ -37,11 +38,14 @@ def group_by_cause(failures: Iterable[tuple[str, str]]) -> list[Cause]:
     return sorted(causes, key=lambda cause: -len(cause.servers))
 
 
+@lru_cache(maxsize=20_000)  # a screen is drawn several times a second, from thousands of errors
 def normalise(error: str, *, server_id: str = "") -> str:
     """Return an error without what differs from server to server: ids, paths, numbers."""
-    # Whole names only: a server that is called "c" is not in every "exit code".
-    own = rf"(?<![\w.-]){re.escape(server_id)}(?![\w-]|\.\w)"
-    text = re.sub(own, "<server>", error) if server_id else error
+    text = error
+    if server_id and server_id in error:
+        # Whole names only: a server that is called "c" is not in every "exit code".
+        own = rf"(?<![\w.-]){re.escape(server_id)}(?![\w-]|\.\w)"
+        text = re.sub(own, "<server>", error)
     for pattern, sign in ((_UUID, "<id>"), (_PATH, "<path>"), (_HEX, "<id>"), (_NUMBER, "<n>")):
         text = pattern.sub(sign, text)
     return " ".join(text.split())

@@ -54,10 +54,9 @@ async def ask_server(
         timeout: How long the answer may take then; None: as long again.
 
     Raises:
-        ServerAway: Nobody took it up, or the answer did not come.
+        ServerAway: Nobody took it up, or no answer came; or the local worker cannot answer, and says why.
         TooOld: Its local worker, or Temporal, does not know such questions.
         RPCError: Temporal does not answer.
-        KitsuneError: The local worker could not answer; the text says why.
     """
     activity_id = f"{question}-{server_id}-{uuid.uuid4().hex}"
     try:
@@ -105,7 +104,7 @@ async def _trouble(client: Client, error: ActivityFailureError, *, server_id: st
         return TooOld(
             f"the local worker of {server_id!r} is of an older Kitsune that cannot answer this: upgrade it"
         )
-    return KitsuneError(f"{server_id!r} cannot answer: {cause}")
+    return ServerAway(server_id, why=getattr(cause, "message", "") or str(cause))
 
 
 async def _forget(client: Client, activity_id: str) -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from temporalio.client import Client
 
 from kitsune import names
-from kitsune.errors import KitsuneError, ServerAway, TooOld
+from kitsune.errors import ServerAway, TooOld
 from kitsune.models.checks import CheckedStep, CheckRequest, CheckResult
 from kitsune.models.requests import ResolvedStep
 from kitsune.rollout.check_groups import ServerCheck
@@ -80,12 +80,10 @@ async def _compare_one(
                 patience=patience,
                 timeout=_ANSWER_WITHIN,
             )
-        except ServerAway:
-            return ServerCheck(server_id, results, trouble=_AWAY, away=True)
+        except ServerAway as away:
+            trouble = f"it cannot answer: {away.why}" if away.why else _AWAY
+            return ServerCheck(server_id, results, trouble=trouble, away=True)
         except TooOld:
             return ServerCheck(server_id, results, trouble=_OLD)
-        except KitsuneError as error:
-            results[step.index] = CheckResult.unknown(str(error))
-        else:
-            results[step.index] = answer.result
+        results[step.index] = answer.result
     return ServerCheck(server_id, results)

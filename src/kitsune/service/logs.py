@@ -1,7 +1,7 @@
 """The output of steps: from the server's own disk, and where that is away, what is known without it."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -17,7 +17,7 @@ from kitsune.models.logs import (
     LogSource,
     LogState,
 )
-from kitsune.models.results import ServerResult, StepOutcome
+from kitsune.models.results import StepOutcome
 from kitsune.service.asking import PATIENCE, ask_server
 
 
@@ -49,8 +49,8 @@ async def ask_for_list(
     )
 
 
-def page_from_result(request: LogRequest, result: ServerResult | None, away: ServerAway) -> LogPage:
-    """Return what a rollout's result knows of the output of a server that does not answer."""
+def page_from_steps(request: LogRequest, steps: Sequence[StepOutcome], away: ServerAway) -> LogPage:
+    """Return what Temporal knows of the output of a server that does not answer, from its steps that have ended."""
     page = LogPage(
         server_id=request.server_id,
         step=request.step,
@@ -62,7 +62,7 @@ def page_from_result(request: LogRequest, result: ServerResult | None, away: Ser
         source=LogSource.NOWHERE,
         last_seen=away.last_seen,
     )
-    step = _step_of(request, result) if result and request.phase == "execute" else None
+    step = _step_of(request, steps) if request.phase == "execute" else None
     if step is None:
         return page
     page = page.model_copy(
@@ -96,11 +96,11 @@ def _page_of_text(page: LogPage, kept: Mapping[str, Any], away: ServerAway) -> L
     )
 
 
-def _step_of(request: LogRequest, result: ServerResult) -> StepOutcome | None:
+def _step_of(request: LogRequest, steps: Sequence[StepOutcome]) -> StepOutcome | None:
     """Return the step that a request means: as on the server, the last one where none is named."""
     fitting = [
         step
-        for step in result.steps_executed
+        for step in steps
         if (not request.step or step.name == request.step)
         and (request.step_index is None or step.index == request.step_index)
     ]

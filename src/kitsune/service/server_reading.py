@@ -1,7 +1,7 @@
 """The part of the facade that reads from servers: what they did for a rollout, and what their steps have printed."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,16 +13,16 @@ from kitsune.errors import NotFound, ServerAway
 from kitsune.models.logs import PAGE_BYTES, LogList, LogListRequest, LogPage, LogRequest, Stream
 from kitsune.models.plan import Plan
 from kitsune.models.problems import nearest
-from kitsune.models.results import ServerResult
+from kitsune.models.results import ServerResult, StepOutcome
 from kitsune.rollout.check_groups import ServerCheck
 from kitsune.rollout.steps import resolve_steps
 from kitsune.service.asking import PATIENCE
 from kitsune.service.comparing import compare
 from kitsune.service.inventory import Inventory, take_inventory
 from kitsune.service.listing import RolloutRow
-from kitsune.service.logs import ask_for_list, ask_for_log, page_from_result
+from kitsune.service.logs import ask_for_list, ask_for_log, page_from_steps
 from kitsune.service.outcomes import Finished, Outcome
-from kitsune.service.server_results import result_of_child
+from kitsune.service.server_steps import ServerLook
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,10 @@ class ServerReading(ABC):
         """Return the plan that a rollout was started with."""
 
     @abstractmethod
+    async def server_look(self, rollout_id: str, server_id: str) -> ServerLook | None:
+        """Return what a rollout did on a server so far."""
+
+    @abstractmethod
     def _plain_errors(self, rollout_id: str | None = None) -> AbstractContextManager[None]: ...
 
     async def inventory(self, *, now: datetime, ask: bool = False) -> Inventory:
@@ -73,8 +77,15 @@ class ServerReading(ABC):
             for result in listed:
                 if result.server_id == server_id:
                     return result
-        with self._plain_errors():
-            return await result_of_child(self._client, rollout_id, server_id)
+        look = await self.server_look(rollout_id, server_id)
+        return look.result if look else None
+
+    async def known_steps(self, rollout_id: str, server_id: str) -> Sequence[StepOutcome]:
+        """Return the steps that have ended on a server, as far as Temporal knows them, without asking the server."""
+        if result := await self.server_result(rollout_id, server_id):
+            return result.steps_executed
+        look = await self.server_look(rollout_id, server_id)
+        return look.steps if look else ()
 
     async def read_log(
         self,
@@ -126,7 +137,7 @@ class ServerReading(ABC):
                 return await ask_for_log(self._client, request, patience=patience)
         except ServerAway as away:
             await self.require_server(rollout_id, server_id)
-            return page_from_result(request, await self.server_result(rollout_id, server_id), away)
+            return page_from_steps(request, await self.known_steps(rollout_id, server_id), away)
 
     async def compare(
         self, plan: Plan, *, reveal: bool = False, patience: timedelta = PATIENCE

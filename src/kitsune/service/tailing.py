@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from kitsune.models.logs import PAGE_BYTES, LogEntry, LogPage, Stream
-from kitsune.models.results import ServerResult
+from kitsune.models.results import StepOutcome
 from kitsune.service.running import RunningStep, Tail
 from kitsune.service.server_reading import ServerReading
 
@@ -213,9 +213,11 @@ def _last_lines(data: bytes, count: int) -> bytes:
     return b"".join(data.splitlines(keepends=True)[-count:])
 
 
-def known_without(server_id: str, result: ServerResult, choice: Choice) -> Iterator[Printed]:
-    """Yield what a rollout's result has kept of a server's output, for when the server itself is away."""
-    for step in result.steps_executed:
+def known_without(
+    server_id: str, steps: Sequence[StepOutcome], choice: Choice
+) -> Iterator[Printed]:
+    """Yield what Temporal has kept of a server's output, for when the server itself is away."""
+    for step in steps:
         if not choice.takes("execute", step.index):
             continue
         for stream in choice.streams:

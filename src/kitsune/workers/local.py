@@ -5,10 +5,11 @@ from datetime import timedelta
 from temporalio.client import Client
 from temporalio.worker import PollerBehaviorSimpleMaximum, Worker
 
+from kitsune.activities.agent import Agent
 from kitsune.activities.checking import ServerChecking
 from kitsune.activities.plans import PlanReader
 from kitsune.activities.reading import ServerReading
-from kitsune.activities.server import Agent, ServerActivities
+from kitsune.activities.server import ServerActivities
 from kitsune.activities.wanted import Wanted
 from kitsune.workers.orchestration import deployment
 from kitsune.workers.sandbox import make_workflow_runner

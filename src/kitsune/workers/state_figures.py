@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from kitsune import metrics
-from kitsune.activities.server import Agent
+from kitsune.activities.agent import Agent
 from kitsune.agent.retention import bytes_under
 from kitsune.agent.threads import Stop, in_thread
 from kitsune.errors import JournalUnavailable

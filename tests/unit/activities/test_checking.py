@@ -6,8 +6,8 @@ from typing import ClassVar
 
 import pytest
 
+from kitsune.activities.agent import Agent
 from kitsune.activities.checking import ServerChecking
-from kitsune.activities.server import Agent
 from kitsune.errors import StepFailed
 from kitsune.handlers.base import StepHandler, StepParams
 from kitsune.handlers.registry import HandlerRegistry

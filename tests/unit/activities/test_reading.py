@@ -2,8 +2,8 @@
 
 import pytest
 
+from kitsune.activities.agent import Agent
 from kitsune.activities.reading import ServerReading
-from kitsune.activities.server import Agent
 from kitsune.agent.journal import Operation
 from kitsune.agent.shim import Spool
 from kitsune.handlers.registry import HandlerRegistry

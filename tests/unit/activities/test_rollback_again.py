@@ -6,7 +6,8 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from kitsune.activities.server import Agent, ServerActivities
+from kitsune.activities.agent import Agent
+from kitsune.activities.server import ServerActivities
 from kitsune.errors import StepFailed
 from kitsune.handlers.base import StepHandler, StepParams
 from kitsune.handlers.registry import HandlerRegistry

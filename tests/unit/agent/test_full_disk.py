@@ -9,7 +9,8 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from kitsune.activities.server import Agent, ServerActivities
+from kitsune.activities.agent import Agent
+from kitsune.activities.server import ServerActivities
 from kitsune.agent import disk
 from kitsune.handlers.file_write import FileWriteHandler
 from kitsune.handlers.registry import HandlerRegistry

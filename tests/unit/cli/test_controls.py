@@ -72,10 +72,11 @@ def test_views_are_turned_on_and_off(running):
 
 def test_before_anything_is_known_and_after_the_end_nothing_is_ordered(progress_of):
     done = progress_of({"a": "succeeded"}, phase=Phase.DONE)
-    for progress in (None, done):
-        for key in "praA":
+    for progress, keys in ((None, "pra"), (done, "praA")):
+        for key in keys:
             ui, wish = press(key, Ui(), progress)
             assert (ui.asking, wish) == (False, None)
+    assert press("A", Ui(), None)[0].asking, "the order is on record for whoever comes"
     assert press("q", Ui(), None)[1] is Wish.DETACH
 
 

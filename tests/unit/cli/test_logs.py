@@ -114,8 +114,8 @@ def test_a_step_is_found_by_name_and_by_number():
 class FakeFleet:
     """Servers whose output is a text, or that are away."""
 
-    def __init__(self, logs, *, looks=(), results=None, running=None):
-        self.logs, self.looks, self.results = logs, list(looks), results or {}
+    def __init__(self, logs, *, looks=(), steps=None, running=None):
+        self.logs, self.looks, self.steps = logs, list(looks), steps or {}
         self.running, self.asked = running or {}, []
 
     async def list_logs(self, rollout_id, server_id):
@@ -143,8 +143,8 @@ class FakeFleet:
             size=len(data),
         )
 
-    async def server_result(self, rollout_id, server_id):
-        return self.results.get(server_id)
+    async def known_steps(self, rollout_id, server_id):
+        return self.steps.get(server_id, [])
 
     async def running_steps(self, rollout_id, servers):
         return {server: self.running[server] for server in servers if server in self.running}
@@ -182,11 +182,11 @@ async def test_only_the_last_lines_are_shown_on_demand():
     assert kept.text == b"2\n3\n"
 
 
-async def test_of_a_server_that_is_away_what_the_result_knows_is_shown(ended, capsys):
+async def test_of_a_server_that_is_away_what_the_result_knows_is_shown(capsys):
     step = StepOutcome(
         name="build", success=True, outputs={"stdout": {"text": "kept", "bytes": 99}}
     )
-    fleet = FakeFleet({}, results={"a": ended("a", steps_executed=[step])})
+    fleet = FakeFleet({}, steps={"a": [step]})
     reader, kept = reading(fleet, "a")
     assert await reader.read() == 4
     assert kept.text == b"kept"

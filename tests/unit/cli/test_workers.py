@@ -13,6 +13,7 @@ def test_a_broken_file_of_webhooks_is_one_error(tmp_path, capsys):
     assert capsys.readouterr().err == (
         f"kitsune: the webhooks of {path} cannot be used:\n"
         f"{path}:3:10: webhooks[0].url: must be a web address, with its scheme and host\n"
+        "  next: `kitsune --help` lists the commands, and the --help of each its settings\n"
     )
 
 

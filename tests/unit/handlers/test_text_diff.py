@@ -2,7 +2,7 @@
 
 import difflib
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kitsune.handlers.text_diff import unified_diff
@@ -10,6 +10,7 @@ from kitsune.handlers.text_diff import unified_diff
 LINES = st.lists(st.sampled_from(["a\n", "b\n", "c\n", "d\n"]), max_size=40).map("".join)
 
 
+@settings(deadline=None)
 @given(LINES, LINES)
 def test_a_diff_leads_from_one_text_to_the_other(before, after):
     diff, note = unified_diff(before, after, name="f")

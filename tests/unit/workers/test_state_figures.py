@@ -3,7 +3,7 @@
 import pytest
 
 from kitsune import metrics
-from kitsune.activities.server import Agent
+from kitsune.activities.agent import Agent
 from kitsune.agent.journal import Operation
 from kitsune.handlers.registry import HandlerRegistry
 from kitsune.workers.state_figures import write_figures

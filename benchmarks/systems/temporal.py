@@ -1,0 +1,156 @@
+"""Kitsune and the floors below it."""
+
+import json
+import time
+from collections import Counter
+from typing import Any, ClassVar, Literal
+
+from benchmarks.history import rollout_facts
+from benchmarks.processes import run_command
+from benchmarks.systems.base import Measured, System
+from benchmarks.temporal_fleet import Kind, TemporalFleet
+from benchmarks.workload import (
+    STEPS,
+    content_of,
+    four_steps,
+    make_places,
+    plan_for,
+    require_written,
+)
+from kitsune import names
+from kitsune.embedded.local_fleet import KITSUNE, client_environment
+from kitsune.embedded.local_processes import clean_environment
+
+#: Whose histories are read after a run: enough for a median.
+_READ = 100
+
+
+class _OnTemporal(System):
+    kind: ClassVar[Kind]
+    workflow: ClassVar[str]
+    on_file: ClassVar[bool] = False
+    measured_as: ClassVar[Literal["client", "command"]] = "client"
+
+    async def start(self) -> None:
+        self._files = self.setting.folder / "files"
+        self._fleet = TemporalFleet(
+            self.kind,
+            self.setting.folder,
+            servers=self.setting.servers,
+            processes=self.setting.processes,
+            on_file=self.on_file,
+        )
+        make_places(self._files, self._fleet.servers)
+        await self._fleet.start(limit=self.setting.limit)
+
+    async def stop(self) -> None:
+        await self._fleet.stop()
+
+    async def run(self, run: int) -> Measured:
+        fleet = self._fleet
+        calls, cpu = await fleet.requests(), fleet.cpu()
+        ordered = time.time()
+        seconds, extra_cpu = await self._roll_out(f"bench-{run}", run)
+        used = {kind: fleet.cpu()[kind] - before for kind, before in cpu.items()} | extra_cpu
+        made = {kind: count - calls[kind] for kind, count in (await fleet.requests()).items()}
+        facts = await rollout_facts(fleet.client, f"bench-{run}", fleet.servers[:_READ])
+        if "first_step_at" in facts:
+            facts["first_step"] = facts.pop("first_step_at") - ordered
+        facts |= {"memory": fleet.memory(), "requests": {kind: dict(made[kind]) for kind in made}}
+        facts |= fleet.disk()
+        self._require(run)
+        return Measured(seconds, used, facts)
+
+    def _input(self, run: int) -> list[Any]:
+        raise NotImplementedError
+
+    def _require(self, run: int) -> None:
+        """Look whether the work was done, where there was any."""
+
+    async def _roll_out(self, rollout_id: str, run: int) -> tuple[float, dict[str, float]]:
+        given = self._input(run)
+        began = time.perf_counter()
+        result = await self._fleet.finish(
+            self.workflow, given, rollout_id=rollout_id, limit=self.setting.limit
+        )
+        seconds = time.perf_counter() - began
+        if result is not None and not result["success"]:
+            raise RuntimeError(f"the rollout failed: {str(result)[:2000]}")
+        return seconds, {}
+
+
+class Kitsune(_OnTemporal):
+    """Kitsune itself."""
+
+    name = "kitsune"
+    how = "embedded Temporal in memory, real local workers, several in one process"
+    kind: ClassVar[Kind] = "kitsune"
+    workflow = names.ORCHESTRATION_WORKFLOW
+
+    def _input(self, run: int) -> list[Any]:
+        return [plan_for(self._fleet.servers, four_steps(self._files, content_of(run)))]
+
+    def _require(self, run: int) -> None:
+        require_written(self._files, self._fleet.servers, run)
+
+
+class KitsuneOnFile(Kitsune):
+    """With a database that survives."""
+
+    name = "kitsune-file"
+    how = "the same, with Temporal's database on its file"
+    on_file = True
+
+
+class KitsuneCommand(Kitsune):
+    """As an operator starts it."""
+
+    name = "kitsune-command"
+    how = "the same in memory, from the start of `kitsune run` to its exit"
+    measured_as = "command"
+
+    async def _roll_out(self, rollout_id: str, run: int) -> tuple[float, dict[str, float]]:
+        plan = self.setting.folder / f"plan-{run}.json"
+        plan.write_text(json.dumps(self._input(run)[0]))
+        ended = await run_command(
+            [*KITSUNE, "run", plan, "--id", rollout_id, "--yes"],
+            log=self.setting.folder / "command.log",
+            limit=self.setting.limit,
+            env=clean_environment(**client_environment(self._fleet.temporal.address)),
+            cwd=self.setting.folder,
+        )
+        return ended.seconds, {"command": ended.cpu}
+
+
+class FloorChild(_OnTemporal):
+    """The same shape as Kitsune's, with nothing in it."""
+
+    name = "floor-child"
+    how = "a bare child workflow per server and an empty activity per step; plain SDK workers, no sandbox"
+    kind: ClassVar[Kind] = "floor"
+    workflow = "FloorFleet"
+
+    def _input(self, run: int) -> list[Any]:
+        del run
+        return [self._fleet.servers, STEPS]
+
+
+class FloorChildSandboxed(FloorChild):
+    """As the SDK runs workflows by default."""
+
+    name = "floor-child-sandboxed"
+    how = "the same with the SDK's workflow sandbox"
+    kind: ClassVar[Kind] = "floor-sandboxed"
+
+
+class FloorActivity(FloorChild):
+    """The least of all."""
+
+    name = "floor-activity"
+    how = "one empty activity per server, straight from one workflow"
+    workflow = "FloorActivities"
+
+
+def added(calls: dict[str, dict[str, int]]) -> Counter[str]:
+    """Return calls of all processes together."""
+    return sum((Counter(one) for one in calls.values()), Counter[str]())

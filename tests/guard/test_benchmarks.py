@@ -1,0 +1,86 @@
+"""The benchmarks and their page fit together, as far as that shows without running them."""
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+from benchmarks.__main__ import PARTS, SYSTEMS, parse
+from benchmarks.chart import chart
+from benchmarks.history import read_story
+from benchmarks.rounds import order_of
+from benchmarks.table import fill, table
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.history.v1 import HistoryEvent
+
+REPOSITORY = Path(__file__).parents[2]
+PAGE = REPOSITORY / "docs/performance.md"
+
+
+@pytest.mark.parametrize("name", [*PARTS, *SYSTEMS])
+def test_the_page_of_the_benchmarks_names_every_part_and_system(name):
+    assert f"`{name}`" in (REPOSITORY / "benchmarks/README.md").read_text()
+
+
+@pytest.mark.parametrize("name", [*PARTS, "targets", "costs", "chart"])
+def test_the_page_of_figures_has_a_place_for_every_table(name, tmp_path):
+    page = tmp_path / "performance.md"
+    page.write_text(PAGE.read_text())
+    fill(page, name, "| a table |")
+    assert f"<!-- {name} -->\n| a table |\n<!-- /{name} -->" in page.read_text()
+    assert page.read_text().count("| a table |") == 1
+
+
+def test_a_table_without_a_place_is_refused(tmp_path):
+    page = tmp_path / "performance.md"
+    page.write_text("nothing")
+    with pytest.raises(ValueError, match="has no place <!-- systems -->"):
+        fill(page, "systems", "")
+
+
+def test_columns_line_up():
+    lines = table(("name", "time"), [("a", "1.00 s"), ("longer", "10.0 s")]).splitlines()
+    assert len({len(line) for line in lines}) == 1
+
+
+def test_every_round_runs_every_system_and_begins_with_another():
+    orders = [list(order_of(number, 3)) for number in range(3)]
+    assert orders == [[0, 1, 2], [1, 2, 0], [2, 0, 1]]
+
+
+def test_the_chart_is_xml_whatever_a_system_is_called():
+    drawn = ET.fromstring(chart("a < b", [("kitsune", 1.0, 0.9, 1.2), ("x & y", 2, 2, 2)]))
+    assert [text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")][:2] == [
+        "a < b",
+        "kitsune",
+    ]
+
+
+def test_a_story_counts_workflow_tasks_and_knows_when_the_first_step_began():
+    result = b'{"stepsExecuted": [{"startedAt": "2026-01-02T03:04:05Z"}, {"startedAt": "2026-01-02T03:04:06Z"}]}'
+    end = HistoryEvent(event_type=EventType.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED)
+    end.workflow_execution_completed_event_attributes.result.payloads.add(data=result)
+    task = HistoryEvent(event_type=EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED)
+    story = read_story([task, task, end])
+    assert (story.events, story.tasks) == (3, 2)
+    assert story.first_step == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [["--systems", "chef"], ["--servers", "0"], ["--parts", "all"], ["--record", "/no/where"]],
+)
+def test_a_wrong_option_is_refused_before_anything_starts(given, capsys):
+    with pytest.raises(SystemExit):
+        parse(given)
+    assert repr(given[1]) in capsys.readouterr().err
+
+
+def test_peers_are_pinned_with_hashes():
+    text = (REPOSITORY / "benchmarks/requirements.txt").read_text()
+    pins = re.findall(
+        r"^[a-z0-9.-]+==\S+.*(?:\n {4}--hash=sha256:[0-9a-f]{64}.*)+", text, re.MULTILINE
+    )
+    assert len(pins) == len(re.findall(r"^[a-z0-9]", text, re.MULTILINE))
+    assert {"ansible-core", "pyinfra", "salt"} <= {pin.partition("==")[0] for pin in pins}
