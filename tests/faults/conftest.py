@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from faults.harness import World
-from support.matrix_report import RECOVERIES
+from support.matrix_report import RECOVERY
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +44,8 @@ def record_recovery(request):
     def record(row, *, expected):
         entry = {"row": row, "expected": expected, "seen": "", "test": request.node.nodeid}
         began = time.monotonic()
-        yield lambda words: entry.update(seen=words)
+        yield lambda words: entry.update(seen=str(words))
         entry["seconds"] = round(time.monotonic() - began, 1)
-        request.config.stash[RECOVERIES].append(entry)
+        request.node.user_properties.append((RECOVERY, entry))
 
     return record

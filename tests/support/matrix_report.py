@@ -8,6 +8,8 @@ import pytest
 
 RECOVERIES = pytest.StashKey[list]()
 OUTCOMES = pytest.StashKey[dict]()
+#: Under this name a test's report carries what `record_recovery` has noted.
+RECOVERY = "recovery"
 
 
 def pytest_addoption(parser):
@@ -20,16 +22,24 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     config.stash[RECOVERIES] = []
     config.stash[OUTCOMES] = defaultdict(set)
+    config.pluginmanager.register(_Collector(config), "matrix-collector")
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item, call):
-    report = yield
-    if report.when == "call" or report.outcome != "passed":
-        # tests/a.py::test_b[c] belongs to the row that names tests/a.py::test_b
-        test = item.nodeid.partition("[")[0]
-        item.config.stash[OUTCOMES][test].add(report.outcome)
-    return report
+class _Collector:
+    """Takes reports as they come in, from this process or from those that run tests for it."""
+
+    def __init__(self, config):
+        self._config = config
+
+    def pytest_runtest_logreport(self, report):
+        stash = self._config.stash
+        if report.when == "call":
+            stash[RECOVERIES] += [
+                entry for name, entry in report.user_properties if name == RECOVERY
+            ]
+        if report.when == "call" or report.outcome != "passed":
+            # tests/a.py::test_b[c] belongs to the row that names tests/a.py::test_b
+            stash[OUTCOMES][report.nodeid.partition("[")[0]].add(report.outcome)
 
 
 def rows(outcomes, recoveries):
