@@ -11,6 +11,7 @@ KitsuneError
 ├── ProcessRemains         what an earlier step started was killed, and is still there
 ├── JournalUnavailable     the agent cannot record what it does, so it does nothing
 ├── StateFolderTaken       another local worker holds this state folder
+├── ServerIdTaken          another local worker of this host serves this server id
 ├── StateFolderUnusable    the folder cannot hold a local worker's state
 ├── BadSetting             an option, a variable or a file of settings says what cannot be
 ├── BadRequest             an order, a form or a request of the API makes no sense
@@ -97,6 +98,10 @@ class JournalUnavailable(KitsuneError):
 
 class StateFolderTaken(KitsuneError):
     """Another local worker of this host uses the state folder."""
+
+
+class ServerIdTaken(KitsuneError):
+    """Another local worker of this host serves the same server id."""
 
 
 class StateFolderUnusable(KitsuneError):

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from kitsune.service.connection import ConnectionOptions
     from kitsune.tracing.provider import Tracing
+    from kitsune.workers.duplicates import Neighbour
 
 
 def _worker_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -159,6 +160,7 @@ def local_worker(
     from kitsune.activities.open_rollouts import find_open_rollouts
     from kitsune.activities.orphans import end_orphans
     from kitsune.agent.retention import keep_tidy
+    from kitsune.agent.sole import hold_server_id
     from kitsune.agent.state import hold_state_folder, state_folder
     from kitsune.handlers.registry import load_handlers
     from kitsune.workers.duplicates import (
@@ -192,6 +194,23 @@ def local_worker(
             measures=measures,
         )
 
+        async def serve_beside(
+            client: "Client", serve: "Callable[[], Awaitable[None]]", stop: asyncio.Event
+        ) -> "Neighbour | None":
+            await agent.runner.end_leftovers(
+                surviving={handler.type for handler in registry if handler.survives}
+            )
+            find_open = partial(find_open_rollouts, client)
+            beside = [keep_tidy(state, retention, find_open), end_orphans(client, agent)]
+            beside += [keep_figures(agent, measures)] if metrics_address else []
+            async with _beside(*beside):
+                return await serve_alone(
+                    DuplicateWatch(client, server_id),
+                    serve,
+                    stop=stop,
+                    give_way=agent.runner.keep_nothing,
+                )
+
         async def work(client: "Client", stop: asyncio.Event) -> Exit:
             async def serve() -> None:
                 await keep_working(
@@ -203,19 +222,9 @@ def local_worker(
                     measures=measures,
                 )
 
-            await agent.runner.end_leftovers(
-                surviving={handler.type for handler in registry if handler.survives}
-            )
-            find_open = partial(find_open_rollouts, client)
-            beside = [keep_tidy(state, retention, find_open), end_orphans(client, agent)]
-            beside += [keep_figures(agent, measures)] if metrics_address else []
-            async with _beside(*beside):
-                other = await serve_alone(
-                    DuplicateWatch(client, server_id),
-                    serve,
-                    stop=stop,
-                    give_way=agent.runner.keep_nothing,
-                )
+            temporal = f"{client.service_client.config.target_host} ({client.namespace})"
+            with hold_server_id(server_id, temporal=temporal):
+                other = await serve_beside(client, serve, stop)
             await agent.journal.close()
             if other is None:
                 return Exit.OK
