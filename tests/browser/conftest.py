@@ -1,5 +1,6 @@
 """One world and one browser for all tests of a process: real Temporal, real workers, a real dashboard, real Chromium."""
 
+import asyncio
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import subprocess
 import pytest
 import pytest_asyncio
 
+from kitsune.embedded.server import EmbeddedServer
 from support.cut import Cut
 from support.small_fleet import PATIENCE, SmallFleet
 
@@ -59,12 +61,20 @@ class World:
 
 
 @pytest.fixture(scope="session")
-def world(temporal_server, tmp_path_factory):
+def world(tmp_path_factory):
+    """The world, with a Temporal of its own: it stays, and its workers would take what is meant for other tests'."""
     if CHROMIUM is None:
         pytest.skip("needs Chromium (on Debian: apt install chromium)")
-    world = World(temporal_server.address, tmp_path_factory.mktemp("browser"))
-    yield world
-    world.close()
+    loop = asyncio.new_event_loop()
+    server = EmbeddedServer()
+    loop.run_until_complete(server.start())
+    try:
+        world = World(server.address, tmp_path_factory.mktemp("browser"))
+        yield world
+        world.close()
+    finally:
+        loop.run_until_complete(server.stop())
+        loop.close()
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -62,7 +62,7 @@ def on(server, then, otherwise="true"):
 
 
 def new_id(name):
-    return f"{name}-{os.getpid()}"
+    return f"{name}-r{os.getpid()}"
 
 
 def test_a_good_rollout_ends_with_0_and_a_recap_on_stdout(fleet):

@@ -23,7 +23,7 @@ def log(tmp_path):
 
 
 def new_id(name):
-    return f"{name}-{os.getpid()}"
+    return f"{name}-s{os.getpid()}"
 
 
 def note(log, word):

@@ -51,7 +51,7 @@ def test_a_rollout_is_started_steered_and_seen_to_its_end(fleet, tmp_path):
         script(f"while ! [ -e {go} ]; do sleep 0.05; done"),
         rolloutStrategy={"type": "Sequential", "approval": "everyBatch"},
     )
-    rollout_id = f"page-{os.getpid()}"
+    rollout_id = f"page-d{os.getpid()}"
     with dashboard(fleet) as (_, url), httpx.Client(base_url=f"{url}/api/v1", timeout=30) as api:
         begun = api.post("/rollouts", json={"plan": plan, "rolloutId": rollout_id})
         assert begun.json() == {"rolloutId": rollout_id, "started": "started"}
@@ -81,7 +81,7 @@ def test_a_rollout_is_started_steered_and_seen_to_its_end(fleet, tmp_path):
 def test_a_failing_log_is_read_and_the_rest_is_retried(fleet, tmp_path):
     mended = tmp_path / "mended"
     plan = plan_of(fleet, script(f"[ -e {mended} ] || {{ echo no disk >&2; exit 3; }}"))
-    rollout_id = f"failing-{os.getpid()}"
+    rollout_id = f"failing-d{os.getpid()}"
     with dashboard(fleet) as (_, url), httpx.Client(base_url=f"{url}/api/v1", timeout=30) as api:
         api.post("/rollouts", json={"plan": plan, "rolloutId": rollout_id})
         until(lambda: not api.get(f"/rollouts/{rollout_id}").json()["open"])
@@ -114,7 +114,7 @@ def test_over_tls_users_log_in_and_what_they_do_has_their_name(fleet, tmp_path):
     options = ["--host", "0.0.0.0", "--allowed-host", "localhost", "--authentication", "local",
                "--users-file", users, "--tls-certificate", certificate, "--tls-key", key]  # fmt: skip
     trusted = ssl.create_default_context(cafile=certificate)
-    rollout_id = f"tls-{os.getpid()}"
+    rollout_id = f"tls-d{os.getpid()}"
     with dashboard(fleet, *options) as (_, url):
         assert url.startswith("https://localhost:")
         with httpx.Client(base_url=url, verify=trusted, timeout=30) as client:

@@ -49,7 +49,7 @@ def gated(fleet, tmp_path):
 
 
 def new_id(name):
-    return f"{name}-{os.getpid()}"
+    return f"{name}-t{os.getpid()}"
 
 
 @needs_tmux

@@ -3,9 +3,11 @@
 import json
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
+import termios
 
 import pytest
 
@@ -70,6 +72,7 @@ class Terminal:
 
     def __init__(self, world, *arguments):
         self.master, slave = pty.openpty()
+        termios.tcsetwinsize(slave, (24, 80))
         self.seen = b""
         self.process = subprocess.Popen(
             ["setsid", "--ctty", sys.executable, "-m", "kitsune", *arguments],
@@ -81,11 +84,13 @@ class Terminal:
         os.close(slave)
 
     def shows(self, text):
-        try:
+        ready, _, _ = select.select([self.master], [], [], 0.2)
+        if ready:
             self.seen += os.read(self.master, 65536)
-        except OSError:
-            return True
         return text in self.seen
+
+    def press(self, key):
+        os.write(self.master, key)
 
 
 def test_a_terminal_that_is_closed_takes_nothing_with_it(world, record_recovery):
@@ -96,6 +101,8 @@ def test_a_terminal_that_is_closed_takes_nothing_with_it(world, record_recovery)
     rollout = f"{world.prefix}-u1"
     plan = world.plan_file([a], [world.step("one", body), world.step("two")])
     terminal = Terminal(world, "run", plan, "-y", "--id", rollout)
+    until(lambda: terminal.shows(b"one"), "the live view shows the running step")
+    terminal.press(b"l")
     until(lambda: terminal.shows(b"owned"), "the live view shows what the script prints")
     assert b"\x1b]" not in terminal.seen
     with record_recovery("U1", expected="the rollout goes on; the command ends") as seen:
