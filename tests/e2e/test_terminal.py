@@ -151,7 +151,10 @@ def test_a_diff_finds_what_differs_and_touches_nothing(fleet, tmp_path):
         "params": {"path": str(path), "content": "new\n"},
     }
     plan = fleet.plan(steps=[write, script("true", name="go")])
-    differs = fleet.kitsune("diff", plan)
+    # Folders of tests are for nobody else.
+    hidden = fleet.kitsune("diff", plan)
+    assert ("--reveal" in hidden.stdout, "-old" in hidden.stdout) == (True, False)
+    differs = fleet.kitsune("diff", plan, "--reveal")
     assert differs.returncode == 0, differs.stderr
     assert "1 write (file_write): differs on 2\n" in differs.stdout
     assert differs.stdout.count("-old\n") == 1
