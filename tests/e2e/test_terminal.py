@@ -106,6 +106,14 @@ def test_the_terminal_is_given_back_whatever_happens(fleet, terminal, gated):
     terminal.wait_for("batch 1/2", "q detach")
     terminal.type("q")
     terminal.wait_for("detached", "exit=130", "ready$")
+    terminal.kitsune(f"watch {rollout}")
+    terminal.wait_for("batch 1/2", "q detach")
+    terminal.type("C-z")
+    terminal.wait_for("Stopped", without=["batch 1/2"])
+    terminal.run("clear; job=$(jobs -p %1); (sleep 3; kill -HUP $job) & fg %1")
+    terminal.wait_for("batch 1/2", "q detach")
+    until(lambda: "Hangup" in terminal.screen)
+    assert terminal.is_given_back
     aborted = fleet.kitsune("abort", rollout)
     assert aborted.returncode == 0, aborted.stderr
 
