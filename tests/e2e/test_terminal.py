@@ -106,6 +106,14 @@ def test_the_terminal_is_given_back_whatever_happens(fleet, terminal, gated):
     terminal.wait_for("batch 1/2", "q detach")
     terminal.type("q")
     terminal.wait_for("detached", "exit=130", "ready$")
+    terminal.kitsune(f"watch {rollout}")
+    terminal.wait_for("batch 1/2", "q detach")
+    terminal.type("C-z")
+    terminal.wait_for("Stopped", without=["batch 1/2"])
+    terminal.run("clear; job=$(jobs -p %1); (sleep 3; kill -HUP $job) & fg %1")
+    terminal.wait_for("batch 1/2", "q detach")
+    until(lambda: "Hangup" in terminal.screen)
+    assert terminal.is_given_back
     aborted = fleet.kitsune("abort", rollout)
     assert aborted.returncode == 0, aborted.stderr
 
@@ -151,7 +159,10 @@ def test_a_diff_finds_what_differs_and_touches_nothing(fleet, tmp_path):
         "params": {"path": str(path), "content": "new\n"},
     }
     plan = fleet.plan(steps=[write, script("true", name="go")])
-    differs = fleet.kitsune("diff", plan)
+    # Folders of tests are for nobody else.
+    hidden = fleet.kitsune("diff", plan)
+    assert ("--reveal" in hidden.stdout, "-old" in hidden.stdout) == (True, False)
+    differs = fleet.kitsune("diff", plan, "--reveal")
     assert differs.returncode == 0, differs.stderr
     assert "1 write (file_write): differs on 2\n" in differs.stdout
     assert differs.stdout.count("-old\n") == 1

@@ -38,6 +38,13 @@ class Tmux:
         """What is on the screen now."""
         return self._tmux("capture-pane", "-p").stdout
 
+    @property
+    def is_given_back(self):
+        """Whether its first screen is shown, with a cursor."""
+        return (
+            self._tmux("display-message", "-p", "#{alternate_on} #{cursor_flag}").stdout == "0 1\n"
+        )
+
     def wait_for(self, *texts, without=()):
         """Wait until all texts are on the screen at once, and none of the others is; return the screen."""
         seen = []

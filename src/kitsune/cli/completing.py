@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 import os
+import re
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
+from kitsune.models.printable import safe
+
 if TYPE_CHECKING:
     from kitsune.service.fleet import Fleet
 
@@ -21,6 +24,8 @@ _PATIENCE = 0.3
 #: Seconds for which an answer is offered again without asking.
 _FRESH = 10.0
 _OFFERED = 200
+#: What shells put on the command line as it is. Temporal takes any text as an id, also `$(reboot)` or two lines.
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
 #: A name, and what is shown beside it.
 _Offer = tuple[str, str]
@@ -87,8 +92,12 @@ def _offer(
             _remember(ctx, what, known)
     except (Exception, KeyboardInterrupt, asyncio.CancelledError):  # noqa: BLE001 - a Tab that finds nothing says nothing
         return []
-    fitting = [(name, help_) for name, help_ in known if name.startswith(incomplete)]
-    return [CompletionItem(name, help=help_ or None) for name, help_ in fitting[:_OFFERED]]
+    fitting = [
+        CompletionItem(name, help=safe(help_) or None)
+        for name, help_ in known
+        if name.startswith(incomplete) and _PLAIN.fullmatch(name)
+    ]
+    return fitting[:_OFFERED]
 
 
 async def _asked(

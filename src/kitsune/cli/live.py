@@ -68,6 +68,10 @@ class LiveView:
         self._giving: set[asyncio.Task[None]] = set()
         self._loop.add_signal_handler(signal.SIGTSTP, self._stop_process)
         self._loop.add_signal_handler(signal.SIGWINCH, self._draw_soon)
+        # Ignored (nohup) or taken by the command that we are part of, it stays so.
+        self._ends_by_hangup = signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
+        if self._ends_by_hangup:
+            self._loop.add_signal_handler(signal.SIGHUP, self._end_process)
         self._ticking = self._loop.call_later(_TICK, self._tick)
         self._take_screen()
 
@@ -94,6 +98,8 @@ class LiveView:
         self._ticking.cancel()
         for number in (signal.SIGTSTP, signal.SIGWINCH):
             self._loop.remove_signal_handler(number)
+        if self._ends_by_hangup:
+            self._loop.remove_signal_handler(signal.SIGHUP)
         for task in self._giving:
             task.cancel()
         self._leave_screen()
@@ -141,6 +147,12 @@ class LiveView:
         os.kill(os.getpid(), signal.SIGSTOP)
         self._take_screen()
         self._draw_soon()
+
+    def _end_process(self) -> None:
+        """End as SIGHUP wants it, but with screen and keyboard given back: the terminal may be there still."""
+        self._leave_screen()
+        self._loop.remove_signal_handler(signal.SIGHUP)
+        os.kill(os.getpid(), signal.SIGHUP)
 
     def _draw_soon(self) -> None:
         """Draw at once, or as soon as the last drawing is a quarter of a second old."""

@@ -34,9 +34,22 @@ class _Stream(StreamingResponse):
 
     body_iterator: AsyncGenerator[str, None]
 
+    def __init__(self, content: AsyncGenerator[str, None], streams: Streams) -> None:
+        super().__init__(content, media_type="text/event-stream", headers=_HEADERS)
+        self._streams = streams
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with aclosing(self.body_iterator):
-            await super().__call__(scope, receive, send)
+        # Here as well: of those that come all at once, every one has passed the first look.
+        if self._streams.open >= MOST:
+            await self.body_iterator.aclose()
+            await _too_many(scope)(scope, receive, send)
+            return
+        self._streams.open += 1
+        try:
+            async with aclosing(self.body_iterator):
+                await super().__call__(scope, receive, send)
+        finally:
+            self._streams.open -= 1
 
 
 def open_stream(
@@ -53,19 +66,19 @@ def open_stream(
     """
     streams: Streams = request.app.state.streams
     if streams.open >= MOST:
-        return refusal(request.scope, f"{MOST} streams are open: close some pages", status=503)
+        return _too_many(request.scope)
 
     async def text() -> AsyncGenerator[str, None]:
-        streams.open += 1
-        try:
-            yield "retry: 3000\n\n"
-            async with aclosing(_paced(request, source)) as items, aclosing(events(items)) as found:
-                async for event in found:
-                    yield event
-        finally:
-            streams.open -= 1
+        yield "retry: 3000\n\n"
+        async with aclosing(_paced(request, source)) as items, aclosing(events(items)) as found:
+            async for event in found:
+                yield event
 
-    return _Stream(text(), media_type="text/event-stream", headers=_HEADERS)
+    return _Stream(text(), streams)
+
+
+def _too_many(scope: Scope) -> Response:
+    return refusal(scope, f"{MOST} streams are open: close some pages", status=503)
 
 
 async def _paced(

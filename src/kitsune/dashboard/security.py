@@ -63,7 +63,13 @@ def is_cross_site(method: str, headers: Headers) -> bool:
     if site is not None:
         return site not in ("same-origin", "none")
     origin = headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
+    if origin is None:
+        return False
+    try:
+        asked_from = urlsplit(origin).netloc.lower()
+    except ValueError:  # no browser sends such a thing
+        return True
+    return asked_from != headers.get("host", "").lower()
 
 
 def refusal(

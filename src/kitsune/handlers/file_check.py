@@ -66,7 +66,8 @@ def _changed(target: FileTarget, old: FileIO, *, reveal: bool) -> CheckResult:
     if has_content(old, target.content):
         return CheckResult.differs(*changes) if changes else CheckResult.identical()
     size = os.fstat(old.fileno()).st_size
-    private = not found.mode & wanted.mode & stat.S_IROTH and not reveal
+    open_to_all = found.mode & wanted.mode & stat.S_IROTH and _is_reachable(target.path)
+    private = not open_to_all and not reveal
     new_sum = hashlib.sha256(target.content).hexdigest()
     sums = "" if private else f", sha256 {sha256_of(old)[:_DIGITS]}… → {new_sum[:_DIGITS]}…"
     changes.append(f"content {size:,} → {len(target.content):,} bytes{sums}")
@@ -88,6 +89,11 @@ def _difference(path: Path, before: bytes, after: bytes, *, private: bool) -> tu
     except ValueError:
         return "", "binary: no diff"
     return unified_diff(texts[0], texts[1], name=str(path))
+
+
+def _is_reachable(path: Path) -> bool:
+    """Return whether everybody on this server may pass through the folders of a real path."""
+    return all(folder.stat().st_mode & stat.S_IXOTH for folder in path.parents)
 
 
 def _text(data: bytes) -> str:

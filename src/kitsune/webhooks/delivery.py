@@ -55,7 +55,10 @@ async def post(url: str, body: bytes, headers: Mapping[str, str], *, timeout: ti
             ) as client,
             client.stream("POST", url, content=body, headers=dict(headers)) as response,
         ):
-            return judge(response.status_code, response.headers, await _first_words(response))
+            # What is accepted is accepted, however long its words take.
+            accepted = response.status_code < _REDIRECTS
+            words = "" if accepted else await _first_words(response)
+            return judge(response.status_code, response.headers, words)
     except (TimeoutError, httpx.TimeoutException):
         return Answer(problem=f"no answer within {format_duration(timeout)}", again=True)
     except (httpx.HTTPError, httpx.InvalidURL, httpx.CookieConflict, OSError) as error:

@@ -61,6 +61,21 @@ def test_only_rollouts_that_run_are_offered_to_orders(fleet):
     assert fleet.asked == ["ExecutionStatus = 'Running'"]
 
 
+@pytest.mark.parametrize(
+    "name", ["$(reboot)", "`reboot`", "x;reboot", "*", "a b", "web-1\nplain,x", "-o", "\x1b[2J", ""]
+)
+def test_a_name_that_a_shell_would_obey_is_not_offered(fleet, monkeypatch, noon, name):
+    async def hostile(**_):
+        return [
+            RolloutRow(of, "web\nplain\nx", "running", True, {}, 0, 2, noon, None)
+            for of in (name, "web-1")
+        ]
+
+    monkeypatch.setattr(fleet, "rollouts", hostile)
+    (item,) = rollouts(click.Context(click.Command("x")), None, "")
+    assert (item.value, item.help) == ("web-1", "running web\\nplain\\nx")
+
+
 def test_servers_are_those_of_the_rollout_or_all(fleet):
     assert offered(servers, rollout_id="web-1") == ["a-1", "a-2"]
     assert offered(servers) == ["db-1"]

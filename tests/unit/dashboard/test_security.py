@@ -70,6 +70,7 @@ def test_a_host_header_is_read_as_browsers_write_it(header, host):
         ({"origin": "http://evil.test"}, True),
         ({"origin": "http://k.test:81"}, True),
         ({"origin": "null"}, True),
+        ({"origin": "http://["}, True),
         ({}, False),
     ],
 )

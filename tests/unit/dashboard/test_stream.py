@@ -122,6 +122,7 @@ class Stream:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             self.headers = {name.decode(): value.decode() for name, value in message["headers"]}
+            await asyncio.sleep(0)  # as of a connection that takes its time
         else:
             self.text += message.get("body", b"").decode()
 
@@ -239,6 +240,16 @@ async def test_streams_are_bounded_and_one_that_ends_makes_room(serve, listen, m
         await streams[0].leave()
         again = listen(client, "/stream/rollouts")
         await again.until("web-1")
+
+
+async def test_streams_that_come_all_at_once_are_bounded_as_well(serve, listen, monkeypatch):
+    monkeypatch.setattr(event_streams, "MOST", 3)
+    async with serve() as client:
+        streams = [listen(client, "/stream/rollouts") for _ in range(8)]
+        async with asyncio.timeout(10):
+            while any(stream.status is None for stream in streams):
+                await asyncio.sleep(0.005)
+        assert sorted(stream.status for stream in streams) == [200] * 3 + [503] * 5
 
 
 async def test_browsers_that_leave_leave_nothing_behind(serve, listen):

@@ -1,6 +1,8 @@
 """What a `file_write` step would change is said to the byte, and nothing is touched."""
 
 import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -16,11 +18,19 @@ def bench(tmp_path):
 
 
 @pytest.fixture
-def file(tmp_path):
+def public():
+    """A folder that everybody may enter; pytest's own is for nobody else."""
+    with TemporaryDirectory(dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@pytest.fixture
+def file(public):
     """Make a file with this content, as an administrator would."""
 
     def make(content, mode=0o644):
-        path = tmp_path / "folder" / "conf"
+        path = public / "folder" / "conf"
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(content)
         path.chmod(mode)
@@ -114,6 +124,20 @@ async def test_content_that_not_everybody_may_read_stays_on_the_server(bench, fi
     assert "--reveal" in found.note
     shown = await bench.check(params, reveal=True)
     assert "-old secret" in shown.diff
+
+
+async def test_a_file_in_a_folder_that_not_everybody_may_enter_stays_on_the_server(
+    bench, file, public
+):
+    path = file(b"old secret")
+    (public / "way in").symlink_to(path)
+    public.chmod(0o750)
+    for given in (path, public / "way in"):
+        params = {"path": str(given), "content": "new", "followSymlinks": True}
+        found = await bench.check(params)
+        assert "secret" not in found.model_dump_json()
+        assert "sha256" not in found.model_dump_json()
+        assert "-old secret" in (await bench.check(params, reveal=True)).diff
 
 
 async def test_binary_and_large_files_have_no_diff_but_a_sum(bench, file):
