@@ -60,7 +60,8 @@ def kill_all(world, server, handle):
     """End the agent and all that it started, as a kernel short of memory would."""
     server.kill()
     row = next(row for row in journal_of(server, handle.id) if row["state"] == "started")
-    for pid in {row["pid"], *world.processes_of(handle.id)} - {None}:
+    # The shim first: left for a moment, it would record how the script ended.
+    for pid in sorted({*world.processes_of(handle.id)} - {None}, key=lambda pid: pid != row["pid"]):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     until(lambda: not world.processes_of(handle.id), "all of it is dead")

@@ -99,6 +99,12 @@ function trouble(text) {
   byId("trouble").querySelector("[data-text]").textContent = text || "";
 }
 
+let focusedCell = null;
+document.addEventListener("focusin", (event) => {
+  focusedCell = event.target.closest?.("#grid .cells > a")?.getAttribute("href") ?? null;
+});
+document.addEventListener("pointerdown", () => { focusedCell = null; });
+
 async function refresh(withGrid = false) {
   // One at a time, at most two a second; what comes meanwhile is one more at the end.
   wantsGrid ||= withGrid;
@@ -117,6 +123,9 @@ async function refresh(withGrid = false) {
   trouble(live?.dataset.trouble);
   if (live?.dataset.over !== undefined) delete body.dataset.every;
   if (url.searchParams.has("grid")) prepareGrid();
+  if (focusedCell && document.activeElement === body) {  // it was replaced
+    all("#grid .cells > a").find((cell) => cell.getAttribute("href") === focusedCell)?.focus({ preventScroll: true });
+  }
   const after = document.querySelector(".head .pill")?.textContent;
   if (before && after && before !== after) byId("announce").textContent = after;
   followLogs();
