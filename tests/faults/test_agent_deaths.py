@@ -61,7 +61,7 @@ def kill_all(world, server, handle):
     server.kill()
     row = next(row for row in journal_of(server, handle.id) if row["state"] == "started")
     # The shim first: left for a moment, it would record how the script ended.
-    for pid in sorted({*world.processes_of(handle.id)} - {None}, key=lambda pid: pid != row["pid"]):
+    for pid in (row["pid"], *world.processes_of(handle.id)):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     until(lambda: not world.processes_of(handle.id), "all of it is dead")
