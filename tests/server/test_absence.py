@@ -1,5 +1,7 @@
 """Servers that are away: waited for at the start, left behind by an abort, rolled back when they return."""
 
+import asyncio
+
 import pytest
 
 from kitsune import names
@@ -88,3 +90,41 @@ async def test_a_rollback_that_is_never_possible_is_left_to_a_person(bench):
     )
     assert f"kitsune rollback {handle.id} --server {server.server_id} --retry" in server.error
     assert result.rollback_pending == 1
+
+
+async def away_after_quick_steps(bench, *, hold):
+    """Return how a rollout ends whose server goes away after its first step, a quick one, or in the middle of it."""
+    bench.probe.quick = True
+    wire = await bench.start_separate_server("a")
+    plan = plan_of("a", hold="a" if hold else "")
+    plan["steps"][0]["params"], plan["steps"][1] = (
+        plan["steps"][1]["params"],
+        {"name": "two", "type": "sleep", "params": {"duration": "2s"}},
+    )
+    plan |= {"unreachable": {"timeout": 2}, "rollback": {"deadline": "1s"}}
+    handle = await bench.start(plan)
+    await bench.until(lambda: bench.probe.count("execute", "one") == ["a"])
+    if not hold:
+        child = bench.client.get_workflow_handle(names.server_execution_id(bench.id_of("a")))
+        await history_has(child, "timer_started_event_attributes")
+    wire.cut()
+    return await bench.end_of(handle)
+
+
+async def history_has(handle, attributes):
+    async with asyncio.timeout(30):
+        while True:
+            events = [event async for event in handle.fetch_history_events()]
+            if any(event.HasField(attributes) for event in events):
+                return
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("hold", [False, True])
+async def test_a_server_that_goes_away_after_a_quick_step_was_touched(bench, hold):
+    result = await away_after_quick_steps(bench, hold=hold)
+    bench.probe.released.set()
+    assert statuses(result) == {"a": "unknown"}
+    assert "had started" in result.results[0].error
+    assert "no step" not in result.results[0].error
+    assert result.results[0].rollback_pending or result.results[0].rollback_failed

@@ -62,6 +62,21 @@ async def test_a_step_at_work_is_seen_with_its_last_lines_and_those_before_it_wi
     assert [step.undone for step in ended.steps] == ["rolledBack", "rolledBack"]
 
 
+async def test_quick_steps_that_have_ended_are_seen_while_the_next_one_runs(bench, fleet, tmp_path):
+    bench.probe.quick = True
+    await bench.start_servers("a")
+    go_on = tmp_path / "go-on"
+    plan = scripts(f"until [ -e {go_on} ]; do sleep 0.05; done")
+    plan["steps"] = [*plan_of("a")["steps"], *plan["steps"]]
+    handle = await bench.start(plan)
+    server = bench.id_of("a")
+    look = await until_seen(fleet, handle.id, server, lambda seen: seen.at_work)
+    assert [(step.name, step.success) for step in look.steps] == [("one", True), ("two", True)]
+    assert look.at_work.index == 2
+    go_on.touch()
+    assert (await bench.end_of(handle)).success
+
+
 async def test_an_earlier_rollout_on_the_same_server_is_found_too(bench, fleet):
     await bench.start_servers("a")
     first = await bench.start(plan_of("a"))

@@ -7,6 +7,7 @@ from typing import Any
 
 from temporalio import activity
 from temporalio.api.enums.v1 import EventType, PendingActivityState, PendingWorkflowTaskState
+from temporalio.api.history.v1 import HistoryEvent
 from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse
 from temporalio.client import Client
@@ -14,6 +15,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.service import RPCError, RPCStatusCode
 
 from kitsune import names
+from kitsune.activities.step_events import local_step, summary_of
 from kitsune.handlers.registry import HandlerRegistry
 from kitsune.handlers.validation import check_arguments
 from kitsune.models.durations import format_duration
@@ -36,6 +38,15 @@ _SHORTEST_PAUSE = timedelta(seconds=1)
 #: However long a step says that its restart may take, in seconds: a day.
 _LONGEST_RESTART = 86_400.0
 _SERVERS = names.server_execution_id("")
+#: Whether a server has taken a workflow task and not said how that ended: one that timed out has been taken.
+_TASK_EVENTS = frozenset(
+    {
+        EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED,
+        EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED,
+        EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED,
+    }
+)
+_MAY_HAVE_STARTED = "a quick step, or none"
 #: Servers looked at side by side.
 _LOOKS_AT_ONCE = 20
 
@@ -233,16 +244,29 @@ class OrchestratorActivities:
         }
         last: str | None = None
         names_of: dict[int, str] = {}
+        quick = taken_task = False
         async for event in self._client.get_workflow_handle(workflow_id).fetch_history_events():
-            if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
-                name = event.user_metadata.summary.data.decode(errors="replace").strip('"')
-                names_of[event.event_id] = name or "a step"
+            if event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
+                quick = await self._has_quick_steps(event)
+            elif event.event_type in _TASK_EVENTS:
+                taken_task = event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED
+            elif local_step(event):
+                last = summary_of(event)
+            elif event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
+                names_of[event.event_id] = summary_of(event)
                 if event.activity_task_scheduled_event_attributes.activity_id in taken:
                     last = names_of[event.event_id]
             elif event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_STARTED:
                 attributes = event.activity_task_started_event_attributes
                 last = names_of.get(attributes.scheduled_event_id, "a step")
-        return last
+        # A local activity is told with the end of its workflow task: of one that has none, nobody knows.
+        return last or (_MAY_HAVE_STARTED if quick and taken_task else None)
+
+    async def _has_quick_steps(self, started: HistoryEvent) -> bool:
+        payloads = started.workflow_execution_started_event_attributes.input.payloads
+        values = await self._client.data_converter.decode(payloads) if payloads else []
+        request = values[0] if values and isinstance(values[0], dict) else {}
+        return bool(request.get("quickTypes"))
 
 
 def _fails(raw: DescribeWorkflowExecutionResponse) -> bool:

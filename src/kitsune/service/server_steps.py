@@ -13,7 +13,9 @@ from temporalio.client import Client, WorkflowExecution, WorkflowExecutionDescri
 from temporalio.service import RPCError, RPCStatusCode
 
 from kitsune import names
+from kitsune.activities.step_events import local_step
 from kitsune.models.base import WireModel
+from kitsune.models.requests import ServerRequest
 from kitsune.models.results import ServerResult, StepOutcome
 
 _TIMEOUT = timedelta(seconds=5)
@@ -119,7 +121,7 @@ async def _so_far(
 ) -> ServerLook:
     begun: dict[int, dict[str, Any]] = {}
     by_activity: dict[str, int] = {}
-    ended: dict[int, StepOutcome] = {}
+    ended = await _before(client, events)
     for event in events:
         if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
             scheduled = event.activity_task_scheduled_event_attributes
@@ -128,24 +130,43 @@ async def _so_far(
                 by_activity[scheduled.activity_id] = event.event_id
                 undoing = scheduled.activity_type.name == names.ROLLBACK_STEP
                 begun[event.event_id] = {"undoing": undoing, **request["step"]}
-        elif event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
-            completed = event.activity_task_completed_event_attributes
-            step = begun.get(completed.scheduled_event_id)
-            outcome = _as(StepOutcome, await _first(client, completed.result.payloads))
-            if step and outcome and not step["undoing"]:
-                ended[outcome.index] = outcome
-        elif event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED:
-            failed = event.activity_task_failed_event_attributes
-            step = begun.get(failed.scheduled_event_id)
-            details = failed.failure.application_failure_info.details.payloads
-            outcome = _as(StepOutcome, await _first(client, details))
-            if step and outcome and not step["undoing"]:
-                ended[outcome.index] = outcome
+        elif outcome := _as(StepOutcome, await _first(client, _told_of_step(event, begun))):
+            ended[outcome.index] = outcome
     steps = tuple(outcome for _, outcome in sorted(ended.items()))
     known = begun.get(by_activity.get(pending.activity_id, 0)) if pending else None
     if pending is None or known is None:
         return ServerLook(steps)
     return ServerLook(steps, at_work=await _at_work(client, known, pending))
+
+
+def _told_of_step(event: HistoryEvent, begun: Mapping[int, Mapping[str, Any]]) -> Any:
+    """Return the payloads of the outcome that an event tells of an executed step, or nothing."""
+    if local_step(event) == names.EXECUTE_STEP:
+        marker = event.marker_recorded_event_attributes
+        failed = marker.failure.application_failure_info.details
+        return marker.details["result"].payloads or failed.payloads
+    if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
+        completed = event.activity_task_completed_event_attributes
+        scheduled, told = completed.scheduled_event_id, completed.result
+    elif event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_FAILED:
+        failure = event.activity_task_failed_event_attributes
+        scheduled = failure.scheduled_event_id
+        told = failure.failure.application_failure_info.details
+    else:
+        return None
+    step = begun.get(scheduled)
+    return told.payloads if step and not step["undoing"] else None
+
+
+async def _before(client: Client, events: list[HistoryEvent]) -> dict[int, StepOutcome]:
+    """Return how the steps ended that an earlier run of the workflow has handed on."""
+    if not events:
+        return {}
+    started = events[0].workflow_execution_started_event_attributes
+    request = _as(ServerRequest, await _first(client, started.input.payloads))
+    carried = request.course.outcomes if request and request.course else []
+    outcomes = [outcome for each in carried if (outcome := _as(StepOutcome, each))]
+    return {outcome.index: outcome for outcome in outcomes}
 
 
 async def _at_work(
