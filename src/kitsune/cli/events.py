@@ -8,8 +8,14 @@ from typing import Any
 from kitsune.cli.console import safe
 from kitsune.cli.event_schema import SCHEMA
 from kitsune.cli.states import WAITING, look_of
-from kitsune.models.progress import BatchProgress, Phase, Progress, ServerProgress
-from kitsune.models.results import RolloutResult, ServerResult, ServerStatus
+from kitsune.models.progress import (
+    BatchProgress,
+    Phase,
+    Progress,
+    ServerProgress,
+    progress_of_result,
+)
+from kitsune.models.results import RolloutResult, ServerStatus
 
 #: States in which a server has not begun: no event of its own.
 _BEFORE = frozenset({"pending"})
@@ -77,7 +83,7 @@ def progress_at_end(last: Progress | None, result: RolloutResult) -> Progress:
     if last is not None and last.total == 0:  # it was over before it could be seen
         last = None
     base = last or Progress(rollout_id=result.rollout_id, name=result.name)
-    ends = {server.server_id: _ended(server) for server in result.results}
+    ends = {server.server_id: progress_of_result(server) for server in result.results}
     if last is None:
         servers = list(ends.values())
     else:
@@ -274,22 +280,6 @@ def _server(server: ServerProgress, *, state: str, time: datetime) -> Event:
             "rollbackPending": server.rollback_pending,
         }
     return Event(time, "server", text, fields, quiet=state == ServerStatus.NOT_STARTED)
-
-
-def _ended(server: ServerResult) -> ServerProgress:
-    broken = next((step for step in reversed(server.steps_executed) if not step.success), None)
-    return ServerProgress(
-        server_id=server.server_id,
-        state=server.status.value,
-        batch=server.batch,
-        started_at=server.started_at,
-        ended_at=server.ended_at,
-        error=server.error,
-        failed_step=broken.name if broken and not server.success else None,
-        rolled_back=server.rolled_back,
-        rollback_failed=server.rollback_failed,
-        rollback_pending=server.rollback_pending,
-    )
 
 
 def _succeeded(server: ServerProgress) -> ServerProgress:

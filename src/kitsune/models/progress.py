@@ -7,6 +7,7 @@ from pydantic import Field
 
 from kitsune.models.base import WireModel
 from kitsune.models.orders import Gate, OrderRecord
+from kitsune.models.results import ServerResult
 
 
 class Phase(StrEnum):
@@ -41,6 +42,23 @@ class ServerProgress(WireModel):
     rolled_back: bool = False
     rollback_failed: bool = False
     rollback_pending: bool = False
+
+
+def progress_of_result(result: ServerResult) -> ServerProgress:
+    """Return a server that has ended as a rollout's progress tells it; its error is not shortened."""
+    broken = next((step for step in reversed(result.steps_executed) if not step.success), None)
+    return ServerProgress(
+        server_id=result.server_id,
+        state=result.status.value,
+        batch=result.batch,
+        started_at=result.started_at,
+        ended_at=result.ended_at,
+        error=result.error,
+        failed_step=broken.name if broken and not result.success else None,
+        rolled_back=result.rolled_back,
+        rollback_failed=result.rollback_failed,
+        rollback_pending=result.rollback_pending,
+    )
 
 
 class BatchProgress(WireModel):

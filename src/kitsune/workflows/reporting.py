@@ -8,7 +8,14 @@ from temporalio import workflow
 
 from kitsune import names
 from kitsune.models.orders import Gate
-from kitsune.models.progress import BatchProgress, Phase, Progress, ProgressRequest, ServerProgress
+from kitsune.models.progress import (
+    BatchProgress,
+    Phase,
+    Progress,
+    ProgressRequest,
+    ServerProgress,
+    progress_of_result,
+)
 from kitsune.models.requests import HeldServer
 from kitsune.models.results import COUNTS_AS_FAILED, RolloutResult, ServerResult, ServerStatus
 from kitsune.rollout.batches import Batch
@@ -204,16 +211,10 @@ def _server(state: RolloutState, server: str) -> ServerProgress:
             error=shorten(error, _ERROR_SHOWN),
             failed_step=held.step if held else None,
         )
-    broken = next((step for step in reversed(result.steps_executed) if not step.success), None)
-    return ServerProgress(
-        server_id=server,
-        state=_state_of(state, server),
-        batch=batch,
-        started_at=result.started_at,
-        ended_at=result.ended_at,
-        error=shorten(result.error, _ERROR_SHOWN),
-        failed_step=broken.name if broken and not result.success else None,
-        rolled_back=result.rolled_back,
-        rollback_failed=result.rollback_failed,
-        rollback_pending=result.rollback_pending,
+    return progress_of_result(result).model_copy(
+        update={
+            "state": _state_of(state, server),
+            "batch": batch,
+            "error": shorten(result.error, _ERROR_SHOWN),
+        }
     )

@@ -8,8 +8,8 @@ from datetime import datetime
 from kitsune.dashboard.views.looks import shown_state
 from kitsune.models.orders import Gate, OrderRecord
 from kitsune.models.plan import Plan
-from kitsune.models.progress import Progress, ServerProgress
-from kitsune.models.results import RolloutResult, ServerResult, ServerStatus
+from kitsune.models.progress import Progress, ServerProgress, progress_of_result
+from kitsune.models.results import RolloutResult, ServerStatus
 from kitsune.rollout.batches import Batch, split_into_batches
 from kitsune.rollout.gates import gate_after
 from kitsune.rollout.limits import limit_text
@@ -169,7 +169,7 @@ def _going(row: RolloutRow, progress: Progress, *, plan: Plan | None) -> Picture
 def _ended(
     row: RolloutRow, result: RolloutResult, *, progress: Progress | None, plan: Plan | None
 ) -> Picture:
-    listed = {server.server_id: _end_of(server) for server in result.results}
+    listed = {server.server_id: progress_of_result(server) for server in result.results}
     last = {server.server_id: server for server in progress.servers} if progress else {}
     names = plan.servers if plan else list(last) or list(listed)
     servers = tuple(
@@ -197,22 +197,6 @@ def _ended(
         ended_at=result.ended_at or row.ended_at,
         warnings=tuple(result.warnings),
         result=result,
-    )
-
-
-def _end_of(server: ServerResult) -> ServerProgress:
-    broken = next((step for step in reversed(server.steps_executed) if not step.success), None)
-    return ServerProgress(
-        server_id=server.server_id,
-        state=server.status.value,
-        batch=server.batch,
-        started_at=server.started_at,
-        ended_at=server.ended_at,
-        error=server.error,
-        failed_step=broken.name if broken and not server.success else None,
-        rolled_back=server.rolled_back,
-        rollback_failed=server.rollback_failed,
-        rollback_pending=server.rollback_pending,
     )
 
 

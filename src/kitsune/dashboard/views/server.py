@@ -138,13 +138,6 @@ def steps_known(picture: Picture, server_id: str, look: ServerLook | None) -> Se
     return look.steps if look else ()
 
 
-def stream_text(outcome: StepOutcome, name: str) -> str:
-    """Return what is kept in the result of what a step has printed on a stream, as it was."""
-    said = outcome.outputs.get(name)
-    text = said.get("text") if isinstance(said, dict) else None
-    return text if isinstance(text, str) else ""
-
-
 def _steps(
     picture: Picture,
     server: ServerProgress,
