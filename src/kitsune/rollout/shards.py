@@ -112,23 +112,20 @@ def plan_of_shard(plan: Plan, shard: Shard, *, with_params: bool, together: int)
         with_params: Whether the steps carry their params; else the servers read them from the rollout.
         together: How many shards may be rolled back at once.
     """
-    wire = plan_to_wire(plan)
+    own = set(shard.servers)
+    # Whoever undoes begins with the last one. The other servers go first: there may be thousands to turn into JSON.
+    servers = list(shard.servers)[:: -1 if plan.rollback_of else 1]
+    wire = plan_to_wire(plan.model_copy(update={"servers": servers}))
     undone = wire.get("rollbackOf", {})
     at_once = max(1, plan.rollback.max_concurrency // together)
     steps = wire["steps"] if with_params else [step | {"params": {}} for step in wire["steps"]]
     unreachable = wire.get("unreachable", {})
-    unreachable.pop(
-        "maxUnreachable", None
-    )  # the rollout says how many are left when the shard's turn comes
+    # How many are left, the rollout says when the shard's turn comes.
+    unreachable.pop("maxUnreachable", None)
     for key, of_servers in (("startAt", wire), ("begun", undone), ("generations", undone)):
         if key in of_servers:
-            own = set(shard.servers)
             of_servers[key] = {k: v for k, v in of_servers[key].items() if k in own}
-    in_order = list(shard.servers)
     return wire | {
-        "servers": in_order[::-1]
-        if undone
-        else in_order,  # whoever undoes begins with the last one
         "steps": steps,
         "rolloutStrategy": _strategy_of(plan, shard.groups),
         "rollback": wire.get("rollback", {}) | {"maxConcurrency": at_once},

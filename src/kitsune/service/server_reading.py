@@ -70,22 +70,25 @@ class ServerReading(ABC):
 
     async def server_result(self, rollout_id: str, server_id: str) -> ServerResult | None:
         """Return what a server did for a rollout, step by step; None where it has not ended, or nobody knows."""
-        row = await self.find(rollout_id)
-        if not row.open:
-            outcome = await self.outcome(rollout_id)
-            listed = outcome.result.results if isinstance(outcome, Finished) else []
-            for result in listed:
-                if result.server_id == server_id:
-                    return result
+        if listed := await self._listed(rollout_id, server_id):
+            return listed
         look = await self.server_look(rollout_id, server_id)
         return look.result if look else None
 
     async def known_steps(self, rollout_id: str, server_id: str) -> Sequence[StepOutcome]:
         """Return the steps that have ended on a server, as far as Temporal knows them, without asking the server."""
-        if result := await self.server_result(rollout_id, server_id):
-            return result.steps_executed
+        if listed := await self._listed(rollout_id, server_id):
+            return listed.steps_executed
         look = await self.server_look(rollout_id, server_id)
         return look.steps if look else ()
+
+    async def _listed(self, rollout_id: str, server_id: str) -> ServerResult | None:
+        """Return a server's result where an ended rollout lists it."""
+        if (await self.find(rollout_id)).open:
+            return None
+        outcome = await self.outcome(rollout_id)
+        listed = outcome.result.results if isinstance(outcome, Finished) else []
+        return next((result for result in listed if result.server_id == server_id), None)
 
     async def read_log(
         self,

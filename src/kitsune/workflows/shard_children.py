@@ -49,10 +49,11 @@ class ShardChildren:
 
     def start_all(self) -> None:
         """Start every shard, so many at once as one workflow task's commands hold."""
-        sizes = [json_size(self._request(shard).plan) for shard in self.shards]
-        starting = asyncio.Semaphore(starts_at_once(max(sizes)))
-        for shard in self.shards:
-            self._closing[shard.number] = self._watched(self._look_after(shard, starting))
+        requests = [self._request(shard) for shard in self.shards]
+        largest = max(json_size(request.plan) for request in requests)
+        starting = asyncio.Semaphore(starts_at_once(largest))
+        for shard, request in zip(self.shards, requests, strict=True):
+            self._closing[shard.number] = self._watched(self._look_after(shard, request, starting))
 
     def is_open(self, shard: Shard) -> bool:
         """Return whether a shard has been started and not ended."""
@@ -80,12 +81,14 @@ class ShardChildren:
             *(self._closing[shard.number] for shard in shards if shard.number in self._closing)
         )
 
-    async def _look_after(self, shard: Shard, starting: asyncio.Semaphore) -> None:
+    async def _look_after(
+        self, shard: Shard, request: ShardRequest, starting: asyncio.Semaphore
+    ) -> None:
         """Start a shard, and take its result when it ends."""
         async with starting:
             if self.state.stopped:
                 return
-            handle = await self._start(shard)
+            handle = await self._start(shard, request)
         if handle is None:
             self._give_up(shard, _LOST.format(seen="an older one of its name still runs"))
             return
@@ -105,12 +108,14 @@ class ShardChildren:
                 self.state.replace_result(result)
             self.note_ran(shard)
 
-    async def _start(self, shard: Shard) -> ChildWorkflowHandle[Any, Any] | None:
+    async def _start(
+        self, shard: Shard, request: ShardRequest
+    ) -> ChildWorkflowHandle[Any, Any] | None:
         """Start a shard; None where one of an earlier run of this rollout has not ended yet."""
         try:
             return await workflow.start_child_workflow(
                 names.SHARD_WORKFLOW,
-                self._request(shard),
+                request,
                 id=f"{self.state.rollout_id}/shard-{shard.number + 1}",
                 task_queue=names.ORCHESTRATOR_QUEUE,
                 cancellation_type=ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
