@@ -8,7 +8,7 @@ from rich.text import Text
 from kitsune.cli.console import Glyphs, data_text
 from kitsune.cli.tables import Cell, Column, table_lines
 from kitsune.models.durations import format_duration
-from kitsune.rollout.preview import BatchPreview, Preview, StepPreview
+from kitsune.rollout.preview import BatchPreview, Preview, StepPreview, absence_rule
 
 _BATCHES_SHOWN = 10
 _SERVERS_SHOWN = 5
@@ -116,7 +116,7 @@ def _rules(preview: Preview) -> Iterator[Text]:
     yield from _deadlines(preview)
     if preview.on_failure == "ask":
         yield _rule("asks", "a server that fails is held until a person says what becomes of it")
-    yield _rule("away", _away(preview))
+    yield _rule("away", absence_rule(preview))
     if preview.rollback_of:
         yield _rule("undo", f"this undoes {preview.rollback_of}, newest servers first")
     else:
@@ -131,20 +131,6 @@ def _deadlines(preview: Preview) -> Iterator[Text]:
         limits.append(f"when no server ends for {format_duration(preview.progress_deadline)}")
     if limits:
         yield _rule("time", f"it stops {' or '.join(limits)}; pauses do not count")
-
-
-def _away(preview: Preview) -> str:
-    """Return what happens with servers that do not answer."""
-    patience = preview.unreachable_timeout
-    long = f"for {format_duration(patience)}" if patience is not None else "for ever"
-    what = {
-        "fail": f"a server that is silent {long} has failed",
-        "skip": "a server that is silent is left out",
-        "wait": f"a server that is silent is waited for, {long}",
-    }[preview.unreachable]
-    allowed = preview.unreachable_allowed
-    limit = "" if allowed is None else f"; at most {allowed}, apart from failures"
-    return f"{what}{limit}"
 
 
 def _rule(name: str, sentence: str) -> Text:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pydantic import Field
 
 from kitsune.models.base import WireModel
-from kitsune.models.durations import LONGEST, Duration
+from kitsune.models.durations import LONGEST, Duration, format_duration
 from kitsune.models.plan import Plan
 from kitsune.rollout.batches import resolve_size, split_into_batches
 from kitsune.rollout.gates import gate_after
@@ -173,3 +173,17 @@ def _steps(plan: Plan, facts: Sequence[StepFacts | None]) -> list[StepPreview]:
         )
         for step, known in zip(resolve_steps(plan), facts, strict=True)
     ]
+
+
+def absence_rule(preview: Preview) -> str:
+    """Return what happens with servers that do not answer."""
+    patience = preview.unreachable_timeout
+    long = f"for {format_duration(patience)}" if patience is not None else "for ever"
+    what = {
+        "fail": f"a server that is silent {long} has failed",
+        "skip": "a server that is silent is left out",
+        "wait": f"a server that is silent is waited for, {long}",
+    }.get(preview.unreachable, preview.unreachable)
+    allowed = preview.unreachable_allowed
+    limit = "" if allowed is None else f"; at most {allowed}, apart from failures"
+    return f"{what}{limit}"

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from kitsune.models.durations import format_duration
-from kitsune.rollout.preview import BatchPreview, Preview, StepPreview
+from kitsune.rollout.preview import BatchPreview, Preview, StepPreview, absence_rule
 
 _ROLLBACK = {
     "none": "Nothing is undone.",
@@ -58,7 +58,7 @@ def rules_of(preview: Preview) -> list[tuple[str, str]]:
         rules.append(
             ("Failures", "A server that fails is held until a person says what becomes of it.")
         )
-    rules.append(("Away", _away(preview)))
+    rules.append(("Away", f"{_capital(absence_rule(preview))}."))
     undo = (
         f"This undoes {preview.rollback_of}, newest servers first."
         if preview.rollback_of
@@ -80,18 +80,6 @@ def undo_of(step: StepPreview) -> str:
     """Return how much of a step can be undone."""
     note = f": {step.undo_note}" if step.undo_note else ""
     return f"{_UNDO.get(step.undo, step.undo)}{note}"
-
-
-def _away(preview: Preview) -> str:
-    patience = preview.unreachable_timeout
-    long = f"for {format_duration(patience)}" if patience is not None else "for ever"
-    what = {
-        "fail": f"A server that is silent {long} has failed",
-        "skip": "A server that is silent is left out",
-        "wait": f"A server that is silent is waited for, {long}",
-    }.get(preview.unreachable, preview.unreachable)
-    allowed = preview.unreachable_allowed
-    return what + ("." if allowed is None else f"; at most {allowed}, apart from failures.")
 
 
 def _capital(text: str) -> str:
