@@ -194,9 +194,7 @@ def local_worker(
             measures=measures,
         )
 
-        async def serve_beside(
-            client: "Client", serve: "Callable[[], Awaitable[None]]", stop: asyncio.Event
-        ) -> "Neighbour | None":
+        async def serve(client: "Client", stop: asyncio.Event) -> "Neighbour | None":
             await agent.runner.end_leftovers(
                 surviving={handler.type for handler in registry if handler.survives}
             )
@@ -206,25 +204,22 @@ def local_worker(
             async with _beside(*beside):
                 return await serve_alone(
                     DuplicateWatch(client, server_id),
-                    serve,
+                    lambda: keep_working(
+                        lambda: make_local_worker(client, agent),
+                        client=client,
+                        stop=stop,
+                        doing=f"serving {server_id} (state in {state})",
+                        ready_file=ready_file,
+                        measures=measures,
+                    ),
                     stop=stop,
                     give_way=agent.runner.keep_nothing,
                 )
 
         async def work(client: "Client", stop: asyncio.Event) -> Exit:
-            async def serve() -> None:
-                await keep_working(
-                    lambda: make_local_worker(client, agent),
-                    client=client,
-                    stop=stop,
-                    doing=f"serving {server_id} (state in {state})",
-                    ready_file=ready_file,
-                    measures=measures,
-                )
-
             temporal = f"{client.service_client.config.target_host} ({client.namespace})"
             with hold_server_id(server_id, temporal=temporal):
-                other = await serve_beside(client, serve, stop)
+                other = await serve(client, stop)
             await agent.journal.close()
             if other is None:
                 return Exit.OK
