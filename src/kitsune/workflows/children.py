@@ -1,6 +1,7 @@
 """Starting, watching and ending the child workflows that hold servers."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -59,9 +60,14 @@ class StoppedMeanwhile(Exception):
 
 @dataclass
 class Children:
-    """The child workflows of one orchestration; at most one per server, under the server's own id."""
+    """The child workflows of one orchestration; at most one per server, under the server's own id.
+
+    Attributes:
+        break_with: Called with a bug of ours.
+    """
 
     state: RolloutState
+    break_with: Callable[[BaseException], None]
     _handles: dict[str, ChildWorkflowHandle[Any, Any]] = field(default_factory=dict)
     _waits: dict[str, ActivityHandle[HolderReport]] = field(default_factory=dict)
     _cancelled: set[str] = field(default_factory=set)
@@ -128,7 +134,7 @@ class Children:
     async def _run(self, kind: str, server: str, *, yields_to_stop: bool) -> ServerResult:
         handle = await self._start(kind, server, yields_to_stop=yields_to_stop)
         self._handles[server] = handle
-        self._outboxes[server] = Outbox(handle)
+        self._outboxes[server] = Outbox(handle, self.break_with)
         self.state.waiting_for.pop(server, None)
         self.state.started.setdefault(server, workflow.now())
         self._watch.start()

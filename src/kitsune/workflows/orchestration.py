@@ -1,7 +1,7 @@
 """One rollout: validate, ask, run batch after batch, stop where the rule says so, undo, report."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -30,6 +30,7 @@ from kitsune.rollout.bounds import fit_rollout_result
 from kitsune.rollout.limits import is_sharded, travels_by_reference
 from kitsune.rollout.steps import bytes_of_steps
 from kitsune.rollout.verdict import sentence_of, summarize
+from kitsune.workflows.bugs import bug_of, watched
 from kitsune.workflows.clock import wait_after
 from kitsune.workflows.deadlines import Deadlines
 from kitsune.workflows.notices import Notices
@@ -109,8 +110,8 @@ class OrchestrationWorkflow:
         runner = self._runner = self._make_runner(state)
         self._deadlines = Deadlines(state, stop=self._stop, tell=self._tell)
         self._orders.begin(state, runner)
-        self._spawn(self._deadlines.watch_deadline())
-        self._spawn(self._deadlines.watch_progress())
+        watched(self._deadlines.watch_deadline(), self._break_with)
+        watched(self._deadlines.watch_progress(), self._break_with)
         self._tell()
         problems = await runner.ask_all()
         if problems and not state.abort:
@@ -163,19 +164,8 @@ class OrchestrationWorkflow:
         kind = ShardedRunner if sharded else DirectRunner
         return kind(state, tell=self._tell, break_with=self._break_with)
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        task.add_done_callback(self._note_bug)
-
-    def _note_bug(self, task: "asyncio.Task[None]") -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._break_with(error)
-
     def _break_with(self, error: BaseException) -> None:
-        """Let a bug of ours fail the workflow task, loudly and mendably, instead of hanging the rollout."""
-        bug = RuntimeError(f"a bug in Kitsune: {error!r}")  # never a failure of the workflow itself
-        bug.__cause__ = error
-        self._broken = self._broken or bug
+        self._broken = self._broken or bug_of(error)
 
     def _stop(self, reason: str) -> None:
         state = self._accepted()

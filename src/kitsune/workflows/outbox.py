@@ -2,11 +2,14 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from temporalio.exceptions import FailureError
 from temporalio.workflow import ChildWorkflowHandle
+
+from kitsune.workflows.bugs import watched
 
 
 @dataclass
@@ -14,9 +17,13 @@ class Outbox:
     """Sends signals to one child, the next one when the last has arrived.
 
     Temporal delivers signals that are under way together in any order: a `resume` could overtake its `pause`.
+
+    Attributes:
+        break_with: Called with a bug of ours.
     """
 
     handle: ChildWorkflowHandle[Any, Any]
+    break_with: Callable[[BaseException], None]
     _waiting: deque[tuple[str, tuple[Any, ...]]] = field(default_factory=deque)
     _sending: "asyncio.Task[None] | None" = None
 
@@ -24,7 +31,7 @@ class Outbox:
         """Send a signal as soon as those before it have arrived."""
         self._waiting.append((name, given))
         if self._sending is None:
-            self._sending = asyncio.create_task(self._send_all())
+            self._sending = watched(self._send_all(), self.break_with)
 
     async def _send_all(self) -> None:
         try:

@@ -1,6 +1,5 @@
 """Runs batches of servers, each in a child workflow of its own."""
 
-import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
@@ -11,6 +10,7 @@ from kitsune.models.problems import Problem
 from kitsune.models.progress import Phase
 from kitsune.models.requests import Decision
 from kitsune.rollout.batches import Batch
+from kitsune.workflows.bugs import watched
 from kitsune.workflows.children import Children
 from kitsune.workflows.clock import next_change, until_resumed
 from kitsune.workflows.preflight import Preflight
@@ -80,7 +80,7 @@ class DirectRunner:
         self._tell = tell
         self._break_with = break_with
         self._preflight = Preflight(state)
-        self._children = Children(state)
+        self._children = Children(state, break_with)
         self._turns = Turns(state, self._children, self._preflight, self.obey_stop)
 
     async def ask_all(self) -> list[Problem]:
@@ -106,7 +106,7 @@ class DirectRunner:
         while not state.ledger.has_ended(batch):
             for server in [] if state.paused else state.ledger.startable(batch):
                 state.ledger.start(server)
-                self._spawn(server)
+                watched(self._turns.run(server), self._break_with)
             await next_change(state)
             self._tell()
 
@@ -159,11 +159,3 @@ class DirectRunner:
 
     def limits_changed(self) -> None:
         """Do nothing: the books are asked before each start."""
-
-    def _spawn(self, server: str) -> None:
-        task = asyncio.create_task(self._turns.run(server))
-        task.add_done_callback(self._note_bug)
-
-    def _note_bug(self, task: "asyncio.Task[None]") -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._break_with(error)

@@ -19,6 +19,7 @@ from kitsune.models.shards import (
     ShardStop,
 )
 from kitsune.rollout.aborts import merged_aborts
+from kitsune.workflows.bugs import bug_of
 from kitsune.workflows.clock import next_change, wait_after
 from kitsune.workflows.runner import DirectRunner
 from kitsune.workflows.shard_reports import ShardReports
@@ -181,7 +182,4 @@ class ShardWorkflow:
         )
 
     def _break_with(self, error: BaseException) -> None:
-        """Let a bug of ours fail the workflow task, loudly and mendably."""
-        bug = RuntimeError(f"a bug in Kitsune: {error!r}")
-        bug.__cause__ = error
-        self._broken = self._broken or bug
+        self._broken = self._broken or bug_of(error)

@@ -19,6 +19,7 @@ from kitsune.models.results import ServerStatus
 from kitsune.models.shards import ShardRequest, ShardResult, ShardStop
 from kitsune.rollout.limits import json_size, starts_at_once
 from kitsune.rollout.shards import Shard, plan_of_shard
+from kitsune.workflows.bugs import watched
 from kitsune.workflows.outbox import Outbox
 from kitsune.workflows.state import RolloutState
 
@@ -53,7 +54,9 @@ class ShardChildren:
         largest = max(json_size(request.plan) for request in requests)
         starting = asyncio.Semaphore(starts_at_once(largest))
         for shard, request in zip(self.shards, requests, strict=True):
-            self._closing[shard.number] = self._watched(self._look_after(shard, request, starting))
+            self._closing[shard.number] = watched(
+                self._look_after(shard, request, starting), self.break_with
+            )
 
     def is_open(self, shard: Shard) -> bool:
         """Return whether a shard has been started and not ended."""
@@ -92,7 +95,7 @@ class ShardChildren:
         if handle is None:
             self._give_up(shard, _LOST.format(seen="an older one of its name still runs"))
             return
-        self._outboxes[shard.number] = Outbox(handle)
+        self._outboxes[shard.number] = Outbox(handle, self.break_with)
         if self.told_stop is not None:
             self.tell(shard, names.SHARD_STOP, self.told_stop)
         if self.state.paused:
@@ -147,15 +150,6 @@ class ShardChildren:
             fleet=len(state.plan.servers),
             quick_types=state.quick_types,
         )
-
-    def _watched(self, work: Any) -> "asyncio.Task[None]":
-        task: asyncio.Task[None] = asyncio.create_task(work)
-        task.add_done_callback(self._note_bug)
-        return task
-
-    def _note_bug(self, task: "asyncio.Task[None]") -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self.break_with(error)
 
 
 def _summary(shard: Shard) -> str:
