@@ -8,6 +8,7 @@ KitsuneError
 ├── StepFailed             a step handler says: this failed
 ├── NothingLeft           of an interrupted execution nothing is left to resume
 ├── NotWanted              a step was handed out late: its rollout does not wait for it any more
+│   └── CancelledBefore    its rollout has cancelled it
 ├── ProcessRemains         what an earlier step started was killed, and is still there
 ├── JournalUnavailable     the agent cannot record what it does, so it does nothing
 ├── StateFolderTaken       another local worker holds this state folder
@@ -86,6 +87,10 @@ class NothingLeft(KitsuneError):
 
 class NotWanted(KitsuneError):
     """A step was handed out late, or Temporal does not say whether it is still wanted: it is not begun."""
+
+
+class CancelledBefore(NotWanted):
+    """A step is not begun, because its rollout has cancelled it before."""
 
 
 class ProcessRemains(KitsuneError):

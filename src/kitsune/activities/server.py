@@ -25,6 +25,7 @@ from kitsune.agent.operations import Verdict
 from kitsune.agent.undo import UndoRecord
 from kitsune.agent.work import Work
 from kitsune.errors import (
+    CancelledBefore,
     HandlerUnusable,
     JournalUnavailable,
     NotWanted,
@@ -298,6 +299,11 @@ class ServerActivities:
                 return await self._until_told(operation, work)
         except (JournalUnavailable, ProcessRemains) as error:
             raise failure(not_begun(operation, work, error), final=True) from error
+        except CancelledBefore as error:
+            outcome = not_begun(operation, work, error)
+            if not activity.info().is_local:
+                raise failure(outcome, final=False) from error
+            return Verdict(outcome.model_copy(update={"status": "cancelled"}), final=True)
         except NotWanted as error:
             logger.warning("%s of %s: %s", operation.step_name, operation.rollout_id, error)
             raise failure(not_begun(operation, work, error), final=False) from error

@@ -11,7 +11,7 @@ from temporalio import activity
 from temporalio.client import AsyncActivityCancelledError, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
-from kitsune.errors import NotWanted
+from kitsune.errors import CancelledBefore, NotWanted
 
 _ANSWER_WITHIN = timedelta(seconds=10)
 #: So long the answer about a workflow holds for the local activities that follow each other in its task.
@@ -38,7 +38,7 @@ class Wanted:
             else:
                 await _confirm_delivery()
         except AsyncActivityCancelledError as error:
-            raise NotWanted(_CANCELLED) from error
+            raise CancelledBefore(_CANCELLED) from error
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
                 raise NotWanted(_LATE) from error
@@ -58,7 +58,7 @@ class Wanted:
         if found.status is not WorkflowExecutionStatus.RUNNING:
             raise NotWanted(_LATE)
         if found.raw_description.workflow_extended_info.cancel_requested:
-            raise NotWanted(_CANCELLED)
+            raise CancelledBefore(_CANCELLED)
         self._confirmed = (run_id, now)
 
 

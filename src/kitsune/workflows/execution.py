@@ -14,7 +14,7 @@ from kitsune.models.results import ServerResult, ServerStatus, StepOutcome, json
 from kitsune.rollout.bounds import fit_outcomes, fit_server_result
 from kitsune.rollout.undo import how_undone
 from kitsune.workflows.guidance import Guidance
-from kitsune.workflows.steps import run_step, undo_steps, with_steps
+from kitsune.workflows.steps import run_step, runs_locally, undo_steps, with_steps
 
 #: Bytes of outcomes that one run hands to the next: with a plan of 1 MiB they stay below the 2 MB of a payload.
 _CARRIED_BYTES = 400_000
@@ -110,7 +110,7 @@ class ServerExecutionWorkflow:
         first = request.course.next_step if request.course else request.first_step
         for step in request.steps[first:]:
             await self._guidance.until_resumed()
-            if workflow.cancellation_reason() is not None:
+            if workflow.cancellation_reason() is not None and not runs_locally(request, step):
                 course.status = ServerStatus.CANCELLED
                 return course
             if step.index > first:

@@ -79,16 +79,17 @@ async def run_step(
         return (await _sleep(step)).model_copy(update={"generation": generation})
     generation += request.generation
     started_at = workflow.now()
+    local = runs_locally(request, step)
     handle = _start(
         names.EXECUTE_STEP,
         request,
         step,
         result_type=StepOutcome,
         generation=generation,
-        local=runs_locally(request, step),
+        local=local,
     )
     try:
-        outcome: StepOutcome = await _end_of(handle, cancel=True)
+        outcome: StepOutcome = await _end_of(handle, cancel=not local)
     except FailureError as error:
         cancelled = workflow.cancellation_reason() is not None
         outcome = _outcome_of(error, step, cancelled=cancelled)
@@ -124,7 +125,6 @@ async def _undo(request: ServerRequest, outcome: StepOutcome) -> StepOutcome:
             result_type=UndoOutcome,
             begun=begun,
             generation=generation,
-            local=runs_locally(request, step),
         )
         try:
             report: UndoOutcome = await _end_of(handle, cancel=False)
@@ -138,9 +138,12 @@ async def _undo(request: ServerRequest, outcome: StepOutcome) -> StepOutcome:
 
 
 def runs_locally(request: ServerRequest, step: ResolvedStep) -> bool:
-    """Return whether a step is run, and undone, by a local activity: within the workflow task that asks for it.
+    """Return whether a step is run by a local activity: within the workflow task that asks for it.
 
     Nothing reaches the workflow meanwhile, no pause and no abort; so after some such steps comes one that is not.
+    What such a task has done is lost to the workflow where Temporal does not take its end; the agent's journal knows
+    it, so whether such a step has begun is only ever asked there, in a cancelled workflow too. An undo is never
+    local: it begins when the workflow is sure of what it undoes.
     """
     return step.type in request.quick_types and step.index % _LOCAL_IN_A_ROW != _LOCAL_IN_A_ROW - 1
 
@@ -152,7 +155,7 @@ def _start(
     *,
     result_type: type,
     generation: int,
-    local: bool,
+    local: bool = False,
     begun: bool = False,
 ) -> ActivityHandle[Any]:
     executions = step.maximum_attempts or EXECUTIONS_WHERE_IDEMPOTENT
