@@ -1,6 +1,7 @@
 """What an operator does with a browser, in a real one."""
 
 import os
+import re
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
@@ -23,6 +24,15 @@ FAILS = (
 OPEN_ALL = """for (const each of document.querySelectorAll("details")) {
   each.removeAttribute("name");
   each.open = true;
+}"""
+
+#: Browsers take the focus out of a closed dialog some milliseconds later: a fast `j` still comes from there.
+KEY_WHILE_HELP_CLOSES = """() => {
+  const help = document.getElementById("keys");
+  help.showModal();
+  const within = document.activeElement;
+  help.close();
+  within.dispatchEvent(new KeyboardEvent("keydown", {key: "j", bubbles: true}));
 }"""
 
 
@@ -200,7 +210,7 @@ async def test_keys_lead_where_they_say(page, world):
     await expect(page.locator("#keys")).to_be_visible()
     await press(page, "Escape")
     await expect(page.locator("#keys")).to_be_hidden()
-    await press(page, "j")
+    await page.evaluate(KEY_WHILE_HELP_CLOSES)
     await expect(cell(page, world, 1)).to_be_focused()
     await press(page, "ArrowRight")
     await expect(cell(page, world, 2)).to_be_focused()
@@ -214,6 +224,7 @@ async def test_keys_lead_where_they_say(page, world):
     await expect(page.locator("#q")).to_be_focused()
     await page.keyboard.type(rollout_id)
     await press(page, "Enter")
+    await expect(page).to_have_url(re.compile(r"[?&]q="))  # one row may have been all there was
     await expect(page.locator("tbody tr")).to_have_count(1)
     await press(page, "k")
     await expect(page.locator("a.go")).to_be_focused()

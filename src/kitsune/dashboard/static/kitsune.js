@@ -361,7 +361,7 @@ function onKey(event) {
     if (document.activeElement?.matches?.("input[type=search]")) document.activeElement.blur();
     return;
   }
-  if (event.target.closest?.("input, textarea, select, dialog")) return;
+  if (event.target.closest?.("input, textarea, select, dialog[open]")) return;  // focus leaves a closed dialog late
   const goes = { r: "/rollouts", s: "/fleet", n: "/rollouts/new" };
   if (Date.now() - prefix < 2000 && goes[event.key]) { location.assign(goes[event.key]); return; }
   prefix = 0;
