@@ -1,15 +1,20 @@
 """The part `agent`: one local worker at rest, and while a script writes 1 GB."""
 
 import asyncio
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from benchmarks.parts import Options
-from benchmarks.processes import Look, cpu_of, look_at, run_command, tree_of
+from benchmarks.processes import Look, command_prefix, cpu_of, look_at, run_command, tree_of
 from benchmarks.rounds import say as tell
 from benchmarks.table import number, seconds, table
 from benchmarks.workload import plan_for, say
@@ -17,6 +22,7 @@ from kitsune import names
 from kitsune.embedded.local_fleet import LocalFleet
 
 _SERVER = "server-1"
+_BARE = "a worker of Temporal's SDK with nothing in it,"
 _SETTLE = 15.0
 _REST = 30.0
 _LOOK_EVERY = 0.1
@@ -30,18 +36,8 @@ async def measure_agent(options: Options) -> dict[str, str]:
         client = await Client.connect(fleet.address, data_converter=pydantic_data_converter)
         watched = {worker.name: worker.pid or 0 for worker in fleet.workers}
         await _roll_out(client, "first", say("first"), options)
-        tell(f"at rest: {_SETTLE:.0f} s to settle, then {_REST:.0f} s")
-        await asyncio.sleep(_SETTLE)
-        rows = []
-        before = {name: look_at(pid) for name, pid in watched.items()}
-        await asyncio.sleep(_REST)
-        for name, pid in watched.items():
-            look = look_at(pid)
-            used = look.cpu - before[name].cpu
-            options.record.add(
-                "agent", what=f"{name} at rest", **asdict(look), used=used, seconds=_REST
-            )
-            rows.append(_row(f"{name} at rest", look, used, _REST))
+        with _bare_worker(fleet.address, options.folder / "bare-worker.log") as bare_pid:
+            rows = await _at_rest({**watched, _BARE: bare_pid}, options)
         pid = watched[_SERVER]
         tell("a script that writes 1 GB")
         rows.append(await _under_load(options, client, pid))
@@ -49,6 +45,35 @@ async def measure_agent(options: Options) -> dict[str, str]:
     rows.append(("the same script into /dev/null, without Kitsune", "", "", "", "", *bare))
     head = ("one process", "MB", "most MB", "threads", "descriptors", "CPU", "within")
     return {"agent": table(head, rows)}
+
+
+@contextmanager
+def _bare_worker(address: str, log: Path) -> Iterator[int]:
+    """Run a worker with nothing of Kitsune, and yield its process id."""
+    command = [*command_prefix(), sys.executable, "-m", "benchmarks.bare_worker", address]
+    with log.open("ab") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        yield process.pid
+    finally:
+        process.kill()
+        process.wait()
+
+
+async def _at_rest(watched: dict[str, int], options: Options) -> list[tuple[str, ...]]:
+    tell(f"at rest: {_SETTLE:.0f} s to settle, then {_REST:.0f} s")
+    await asyncio.sleep(_SETTLE)
+    before = {name: look_at(pid) for name, pid in watched.items()}
+    await asyncio.sleep(_REST)
+    rows = []
+    for name, pid in watched.items():
+        look = look_at(pid)
+        used = look.cpu - before[name].cpu
+        options.record.add(
+            "agent", what=f"{name} at rest", **asdict(look), used=used, seconds=_REST
+        )
+        rows.append(_row(f"{name} at rest", look, used, _REST))
+    return rows
 
 
 async def _under_load(options: Options, client: Client, pid: int) -> tuple[str, ...]:
