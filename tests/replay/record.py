@@ -35,6 +35,7 @@ async def record(version: str) -> None:
             await _record_steered(bench, folder)
             await _record_sharded(bench, folder)
             await _record_quick(bench, folder)
+            await _record_many(bench, folder)
             await _record_survivor(bench, folder)
             await bench.close()
             await _record_told(server.address, Path(state) / "told", folder)
@@ -179,6 +180,14 @@ async def _record_quick(bench: Bench, folder: Path) -> None:
     await bench.run(plan)
     await _save(bench, folder, "quick", rollout=bench.rollouts[-1], server="a")
     bench.probe.quick = False
+
+
+async def _record_many(bench: Bench, folder: Path) -> None:
+    """More servers than start at once."""
+    servers = [f"s{number}" for number in range(12)]
+    await bench.start_servers(*servers)
+    await bench.run(plan_of(servers))
+    await _save(bench, folder, "many", rollout=bench.rollouts[-1])
 
 
 async def _record_survivor(bench: Bench, folder: Path) -> None:

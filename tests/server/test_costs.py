@@ -5,6 +5,7 @@ Seconds are measured by `make bench` and asserted nowhere.
 
 import subprocess
 import sys
+from itertools import accumulate
 
 import pytest
 from google.protobuf.message import Message
@@ -85,6 +86,16 @@ async def history_of(handle):
     return History([event async for event in handle.fetch_history_events()])
 
 
+async def starting_at_once(handle):
+    """Return the most servers whose start was ordered and not yet confirmed, at any moment."""
+    steps = {
+        EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED: 1,
+        EventType.EVENT_TYPE_CHILD_WORKFLOW_EXECUTION_STARTED: -1,
+    }
+    events = [event async for event in handle.fetch_history_events()]
+    return max(accumulate(steps.get(event.event_type, 0) for event in events))
+
+
 def quick(count):
     return [
         {"name": f"step-{number}", "type": "echo", "params": {"message": "12345678"}}
@@ -110,6 +121,14 @@ async def roll_out(bench, servers, steps):
 def require_within_bounds(costs):
     too_dear = {what: cost for what, cost in costs.items() if cost > BOUNDS[what]}
     assert too_dear == {}, {what: BOUNDS[what] for what in too_dear}
+
+
+async def test_servers_start_ten_at_a_time_and_do_not_wait_for_each_other_in_temporal(bench):
+    servers = [f"s{number}" for number in range(24)]
+    await bench.start_servers(*servers)
+    handle = await bench.start({"servers": servers, "steps": quick(1)})
+    assert (await handle.result()).success
+    assert await starting_at_once(handle) == 10
 
 
 async def test_a_rollout_costs_no_more_history_than_it_did(bench):

@@ -18,6 +18,9 @@ MAX_IN_SHARD = 200
 MAX_GATES = 1_000
 #: Servers in flight at once: Temporal refuses 2,000 pending children and recommends to stay under 500.
 MAX_IN_FLIGHT = 500
+#: Servers whose start Temporal has not confirmed yet, of one workflow: each start wants the workflow's lock, and those
+#: that do not get it are put off for seconds. More at once are slower than these.
+MAX_STARTING = 10
 #: Steps of one plan: about 6 history events each on the server's workflow, of 51,200.
 MAX_STEPS = 1_000
 #: Bytes of a plan as JSON: half of what Temporal takes as one payload (2 MB).

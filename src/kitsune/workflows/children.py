@@ -34,6 +34,7 @@ from kitsune.models.requests import (
 )
 from kitsune.models.results import ServerResult, ServerStatus
 from kitsune.rollout.bounds import shorten
+from kitsune.rollout.limits import MAX_STARTING
 from kitsune.rollout.targets import result_of_undo
 from kitsune.workflows.clock import until_resumed
 from kitsune.workflows.outbox import Outbox
@@ -73,9 +74,9 @@ class Children:
     _cancelled: set[str] = field(default_factory=set)
     _outboxes: dict[str, Outbox] = field(default_factory=dict)
     _pausable: dict[str, None] = field(default_factory=dict)
+    _starting: asyncio.Semaphore | None = None
 
     def __post_init__(self) -> None:
-        self._starting = asyncio.Semaphore(self.state.starts_at_once)
         self._watch = Watch(self.state, lambda: self._handles)
 
     async def execute(self, server: str) -> ServerResult:
@@ -176,14 +177,25 @@ class Children:
         while True:
             if yields_to_stop:
                 await until_resumed(self.state)
-            async with self._starting:
+            async with self._turn():
                 if yields_to_stop and self.state.stopped:
                     raise StoppedMeanwhile
+                if yields_to_stop and self.state.paused:
+                    continue
                 try:
                     return await self._start_child(kind, self.state.request_for(server))
                 except WorkflowAlreadyStartedError:
                     pass
             await self._wait_for(server, ends=ends, yields_to_stop=yields_to_stop)
+
+    def _turn(self) -> asyncio.Semaphore:
+        """Return what lets only so many starts be under way at once."""
+        if self._starting is None:
+            at_once = self.state.starts_at_once
+            if len(self.state.plan.servers) > MAX_STARTING and workflow.patched("starts-in-tens"):
+                at_once = min(at_once, MAX_STARTING)
+            self._starting = asyncio.Semaphore(at_once)
+        return self._starting
 
     async def _start_child(
         self, kind: str, request: ServerRequest
