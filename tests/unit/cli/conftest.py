@@ -99,3 +99,18 @@ def ended():
         )
 
     return make
+
+
+@pytest.fixture
+def with_fleet(monkeypatch):
+    """Let commands find a fleet that needs no Temporal."""
+
+    def give(fleet):
+        async def connect(_options):
+            return None
+
+        monkeypatch.setattr("kitsune.service.connection.connect", connect)
+        monkeypatch.setattr("kitsune.service.fleet.Fleet", lambda _client: fleet)
+        return fleet
+
+    return give
