@@ -38,7 +38,7 @@ def connection_options(command: CommandT) -> CommandT:
         profile: str | None,
         **options: Any,
     ) -> Any:
-        from kitsune.service.connection import ConnectionOptions
+        from kitsune.service.options import ConnectionOptions
 
         connection = ConnectionOptions(address=address, namespace=namespace, profile=profile)
         return command(*args, connection=connection, **options)
