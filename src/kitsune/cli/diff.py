@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     "--exit-code",
     "as_exit_code",
     is_flag=True,
-    help="Exit with 10 where something differs, with 4 where something is unknown.",
+    help="Exit with 10 where something differs, else with 4 where something is unknown: a step that cannot be "
+    "checked, such as a script, or a server that did not answer.",
 )
 @click.option(
     "--patience",
@@ -67,7 +68,7 @@ def diff(
 
     The local workers compare, step by step, each as things are now: a step that needs what an earlier one would
     do may be said to fail. Servers with the same answer are shown together.
-    What cannot be checked, such as a script, is unknown, and never called good.
+    What cannot be checked, such as a script, is unknown, and never called good; the last line counts such steps.
     Exit code 3 where a step would fail, 4 where a server did not answer.
     """  # noqa: D301 - click's sign for "do not wrap"
     from kitsune.handlers.registry import load_handlers
