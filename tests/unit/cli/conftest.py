@@ -47,7 +47,7 @@ def progress_of():
             "batch": 0,
             "batch_count": 1,
             "batches": [BatchProgress(index=0, servers=len(listed), state="running")],
-            "limit_text": "stops at the 1st failure",
+            "limit_text": "0 failures allowed",
             "started_at": NOON,
             "servers": listed,
         }

@@ -54,7 +54,7 @@ def busy(progress_of, after):
         batch=1,
         batch_count=3,
         failures=5,
-        limit_text="25% of 40 servers: stops at the 11th failure",
+        limit_text="10 failures allowed (25% of 40 servers)",
         batches=[
             BatchProgress(index=0, canary=True, servers=15, ended=15, state="done"),
             BatchProgress(index=1, servers=20, state="running"),
@@ -71,7 +71,7 @@ def test_a_drawing_tells_phase_batch_time_limit_counts_and_steps(drawn, busy):
     }
     lines = drawn(Frame(progress=busy, steps=steps))
     assert lines[0] == "web-1  web"
-    assert lines[1].startswith("RUNNING  batch 2/3  1:00  5 failures, 25% of 40 servers")
+    assert lines[1].startswith("RUNNING  batch 2/3  1:00  5 failed, 10 failures allowed")
     assert "10 ✔ succeeded  5 ✖ failed  20 ◌ running  5 · pending" in lines
     assert "⚠ batch 1/3 canary  15/15  5 failed" in lines
     assert "◌ batch 2/3  0/20  1:00" in lines
