@@ -123,6 +123,25 @@ def test_logs_show_the_last_lines_of_what_runs(drawn, busy):
     assert "no server at work has printed anything lately" in none
 
 
+@pytest.mark.parametrize(
+    ("ui", "shown"),
+    [
+        (Ui(help=True), ["  p  pause: nothing…", "  r  resume after a…", "… 6 more lines"]),
+        (Ui(failed_only=True), ["Failures", "✖ 5 servers: broken…"]),
+        (Ui(logs=True), ["no server at work h…"]),
+    ],
+    ids=["help", "failed only", "logs"],
+)
+def test_on_the_smallest_screen_what_was_asked_for_takes_the_place_of_the_top(
+    drawn, busy, ui, shown
+):
+    lines = drawn(Frame(progress=busy, keys=True, ui=ui), width=20, height=5)
+    assert lines[0] == "web-1  web"
+    assert lines[1 : 1 + len(shown)] == shown
+    assert lines[-1] == "q detach  ? help"
+    assert len(lines) <= 5
+
+
 def test_a_long_error_takes_two_rows_on_a_narrow_screen(drawn, progress_of, after):
     error = "step 'x': exit code 1: " + "a long story of what went wrong " * 3
     broken = ServerProgress(server_id="a", state="failed", ended_at=after(1), error=error)
