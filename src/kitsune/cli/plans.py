@@ -18,6 +18,7 @@ from kitsune.cli.console import (
     safe,
     stderr_console,
     stdout_console,
+    terminal_width,
 )
 from kitsune.cli.exits import Exit
 from kitsune.errors import PlanUnreadable
@@ -96,7 +97,8 @@ def preview(
         print_json(shown.model_dump(mode="json", by_alias=True))
         return Exit.OK
     console = stdout_console()
-    for line in preview_lines(shown, signs=glyphs(console), show_all=show_all):
+    width = terminal_width(console)
+    for line in preview_lines(shown, signs=glyphs(console), show_all=show_all, width=width):
         print_line(console, line)
     return Exit.OK
 

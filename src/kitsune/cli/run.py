@@ -24,7 +24,7 @@ from kitsune.cli.console import (
     Glyphs,
     data_text,
     glyphs,
-    print_line,
+    print_words,
     safe,
     stderr_console,
 )
@@ -170,7 +170,7 @@ def tell_plan(preview: "Preview") -> None:
     """Say on stderr what a plan would do."""
     console = stderr_console()
     for line in short_preview(preview, glyphs(console)):
-        print_line(console, line)
+        print_words(console, line)
 
 
 def _tell_absent(session: FleetSession, servers: Sequence[str], preview: "Preview") -> None:
@@ -180,7 +180,7 @@ def _tell_absent(session: FleetSession, servers: Sequence[str], preview: "Previe
     console = stderr_console()
     absent = look_for_absent(session, servers)
     for warning in absence_warnings(absent, rule=absence_rule(preview)):
-        print_line(console, _warning(warning, glyphs(console)))
+        print_words(console, _warning(warning, glyphs(console)))
 
 
 def _agreed(preview: "Preview", plan_file: str) -> bool:
