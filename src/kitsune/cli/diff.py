@@ -10,10 +10,16 @@ import click
 from kitsune.cli.absences import absence_warnings, look_for_absent
 from kitsune.cli.completing import plan_files
 from kitsune.cli.connection_options import connection_options, fleet_session, output_option
-from kitsune.cli.console import glyphs, print_json, print_line, stderr_console, stdout_console
+from kitsune.cli.console import (
+    glyphs,
+    print_json,
+    print_line,
+    print_words,
+    stderr_console,
+    stdout_console,
+)
 from kitsune.cli.diff_text import answers_json, diff_lines
 from kitsune.cli.exits import Exit
-from kitsune.cli.watch import say
 from kitsune.models.checks import CheckStatus
 from kitsune.models.durations import parse_duration
 
@@ -79,7 +85,7 @@ def diff(
     plan = load_and_check(plan_file, load_handlers(), servers=chosen).plan
     with fleet_session(connection) as session:
         for warning in absence_warnings(look_for_absent(session, plan.servers)):
-            say(warning)
+            print_words(stderr_console(), warning)
         checks = session.run(_ask(session.fleet, plan, reveal=reveal, patience=wait))
     return _tell(plan, checks, output=output, show_all=show_all, as_exit_code=as_exit_code)
 
