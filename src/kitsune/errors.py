@@ -170,7 +170,16 @@ class Conflict(KitsuneError):
 
 
 class NotFound(KitsuneError):
-    """No rollout of that id."""
+    """No rollout of that id, or nothing of that name in it.
+
+    Args:
+        message: What there is not.
+        rollout_id: The id, where it is the rollout that there is not.
+    """
+
+    def __init__(self, message: str, *, rollout_id: str | None = None) -> None:
+        super().__init__(message)
+        self.rollout_id = rollout_id
 
 
 class DashboardRefused(KitsuneError):

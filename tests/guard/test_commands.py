@@ -90,5 +90,5 @@ def test_every_error_that_ends_a_command_names_the_next_one():
     for kind in _EXIT_OF_ERROR:
         argument = [] if kind is errors.PlanRefused else "what went wrong"
         assert re.search(r"\bkitsune (?:[a-z]|--help)", told_with_next(kind(argument))), kind
-    own = errors.NotFound("no rollout 'x': `kitsune list` shows those there are")
+    own = errors.NotFound("no server 'x': `kitsune status web-1` lists them")
     assert told_with_next(own) == str(own)

@@ -8,8 +8,9 @@ from kitsune.dashboard.board import Board
 from kitsune.embedded.ports import free_port
 from kitsune.embedded.server import EmbeddedServer
 from kitsune.errors import ServerUnavailable
-from kitsune.service.connection import ConnectionOptions, connect_lazily
+from kitsune.service.connection import connect_lazily
 from kitsune.service.fleet import Fleet
+from kitsune.service.options import ConnectionOptions
 from kitsune.service.outcomes import Finished
 from support.bench import connect, plan_of
 

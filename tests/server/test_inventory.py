@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from kitsune.service.fleet import Fleet
+from kitsune.service.presence import _has_run
 from support.bench import plan_of
 
 pytestmark = pytest.mark.server
@@ -36,3 +37,14 @@ async def test_a_server_says_what_holds_it_and_stays_known_when_its_worker_is_go
     free = await row_of(fleet, server, lambda row: not row.holder)
     assert free.last_rollout == handle.id
     assert free.heard_at is not None
+
+
+async def test_a_server_that_nobody_serves_is_told_from_one_that_has_just_started(bench, client):
+    fleet = Fleet(client)
+    await bench.start_separate_server("a")
+    here, slip = bench.id_of("a"), f"{bench.id_of('a')}x"
+    found = await fleet.absent([here, slip], now=datetime.now(UTC))
+    assert [(each.server_id, each.known) for each in found] == [(slip, False)]
+    await bench.end_of(await bench.start(plan_of("a")))
+    await row_of(fleet, here, lambda row: row.last_rollout)
+    assert await _has_run(client, here)

@@ -116,7 +116,7 @@ class FakeFleet:
 
     def _get(self, rollout_id):
         if rollout_id not in self.known:
-            raise NotFound(f"no rollout {rollout_id!r}")
+            raise NotFound(f"no rollout {rollout_id!r}", rollout_id=rollout_id)
         return self.known[rollout_id]
 
     async def rollouts(self, *, limit=50, query=None):

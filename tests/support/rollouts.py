@@ -84,7 +84,7 @@ def make_progress(plan, states, *, phase="running", details=None, **changes):
             )
             for b in batches[:50]
         ],
-        limit_text="stops at the 1st failure",
+        limit_text="0 failures allowed",
         started_at=START,
         servers=servers,
     ).model_copy(update=changes)

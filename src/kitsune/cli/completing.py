@@ -103,8 +103,9 @@ def _offer(
 async def _asked(
     ctx: click.Context, ask: "Callable[[Fleet], Awaitable[list[_Offer]]]"
 ) -> list[_Offer]:
-    from kitsune.service.connection import ConnectionOptions, connect
+    from kitsune.service.connection import connect
     from kitsune.service.fleet import Fleet
+    from kitsune.service.options import ConnectionOptions
 
     given = {key: ctx.params.get(key) for key in ("address", "namespace", "profile")}
     async with asyncio.timeout(_PATIENCE):

@@ -3,12 +3,13 @@
 import asyncio
 import functools
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from kitsune.errors import KitsuneError, NotFound
 from kitsune.models.durations import parse_duration
 
 if TYPE_CHECKING:
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 ResultT = TypeVar("ResultT")
+
+#: Rollouts among whose ids one is looked for that was mistyped, and how many seconds that may take.
+_RECENT = 200
+_PATIENCE = 2.0
 
 
 def connection_options(command: CommandT) -> CommandT:
@@ -33,7 +38,7 @@ def connection_options(command: CommandT) -> CommandT:
         profile: str | None,
         **options: Any,
     ) -> Any:
-        from kitsune.service.connection import ConnectionOptions
+        from kitsune.service.options import ConnectionOptions
 
         connection = ConnectionOptions(address=address, namespace=namespace, profile=profile)
         return command(*args, connection=connection, **options)
@@ -81,8 +86,31 @@ class FleetSession:
         self.fleet = fleet
 
     def run(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
-        """Run a coroutine to its end; Ctrl-C cancels it and raises `KeyboardInterrupt`."""
-        return self._runner.run(work)
+        """Run a coroutine to its end; Ctrl-C cancels it and raises `KeyboardInterrupt`.
+
+        Raises:
+            NotFound: There is no such rollout; the text says which one may be meant.
+        """
+        try:
+            return self._runner.run(work)
+        except NotFound as unknown:
+            if unknown.rollout_id is None:
+                raise
+            near = self._runner.run(_near(self.fleet, unknown.rollout_id))
+            hint = f": did you mean {near!r}?" if near else ""
+            raise NotFound(f"{unknown}{hint}", rollout_id=unknown.rollout_id) from unknown
+
+
+async def _near(fleet: "Fleet", rollout_id: str) -> str | None:
+    """Return the recent rollout that an unknown id most likely meant: the latest that begins like it, or the most like it."""
+    from kitsune.models.problems import nearest
+
+    with suppress(KitsuneError, TimeoutError):  # one error is told already
+        async with asyncio.timeout(_PATIENCE):
+            known = [row.rollout_id for row in await fleet.rollouts(limit=_RECENT)]
+        begun = (known_id for known_id in known if rollout_id and known_id.startswith(rollout_id))
+        return next(begun, None) or nearest(rollout_id, known)
+    return None
 
 
 @contextmanager

@@ -8,10 +8,12 @@ The consoles never interpret markup or emoji codes, so data such as `[red]` or `
 
 import json
 import os
+import re
 import sys
 from dataclasses import dataclass
 from typing import Any, TextIO
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
@@ -24,9 +26,12 @@ __all__ = [
     "glyphs",
     "print_json",
     "print_line",
+    "print_words",
     "safe",
     "stderr_console",
     "stdout_console",
+    "terminal_width",
+    "wrapped",
 ]
 
 #: Columns where there is no terminal to ask.
@@ -105,6 +110,45 @@ def print_line(console: Console, text: str | Text = "", *, style: str = "") -> N
     """
     shown = data_text(text, style) if isinstance(text, str) else text
     console.print(shown, soft_wrap=True)
+
+
+def terminal_width(console: Console) -> int | None:
+    """Return the columns of a terminal; None where there is none, and lines are as long as they are."""
+    return console.width if console.is_terminal else None
+
+
+def wrapped(text: Text, width: int | None, *, hang: int) -> list[Text]:
+    """Return a text in rows that break between words; a word that is too long for any row stays whole.
+
+    Args:
+        text: One line.
+        width: Columns of a row; None: as many as it takes.
+        hang: Columns by which the further rows are indented.
+    """
+    if width is None or text.cell_len <= width:
+        return [text]
+    breaks, column = [], 0
+    for found in re.finditer(r"\s*\S+", text.plain):
+        word = found[0].lstrip()
+        if column and column + cell_len(found[0]) > width:
+            breaks.append(found.end() - len(word))
+            column = hang + cell_len(word)
+        else:
+            column += cell_len(found[0])
+    first, *further = text.divide(breaks)
+    rows = [first, *(Text(" " * hang).append_text(row) for row in further)]
+    for row in rows:
+        row.rstrip()
+    return rows
+
+
+def print_words(console: Console, text: str | Text) -> None:
+    """Print a sentence; a terminal that is too narrow breaks it between words. Commands stay whole, to be copied."""
+    shown = data_text(text) if isinstance(text, str) else text
+    indent = len(shown.plain) - len(shown.plain.lstrip())
+    width = None if shown.plain.startswith("$ ", indent) else terminal_width(console)
+    for row in wrapped(shown, width, hang=indent + 2):
+        print_line(console, row)
 
 
 def print_json(value: Any, *, indent: int | None = 2) -> None:

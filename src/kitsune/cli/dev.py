@@ -211,7 +211,8 @@ def _next_commands(fleet: "LocalFleet") -> Iterator[str]:
 def _is_found_by_default(port: int) -> bool:
     """Whether a command of this user reaches the port without being told where it is."""
     from kitsune.errors import ServerUnavailable
-    from kitsune.service.connection import ConnectionOptions, find_target
+    from kitsune.service.connection import find_target
+    from kitsune.service.options import ConnectionOptions
 
     try:
         found = find_target(ConnectionOptions()).address

@@ -7,9 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kitsune.cli.absences import absence_warnings, look_for_absent
 from kitsune.cli.completing import plan_files
 from kitsune.cli.connection_options import connection_options, fleet_session, output_option
-from kitsune.cli.console import glyphs, print_json, print_line, stderr_console, stdout_console
+from kitsune.cli.console import (
+    glyphs,
+    print_json,
+    print_line,
+    print_words,
+    stderr_console,
+    stdout_console,
+)
 from kitsune.cli.diff_text import answers_json, diff_lines
 from kitsune.cli.exits import Exit
 from kitsune.models.checks import CheckStatus
@@ -34,7 +42,8 @@ if TYPE_CHECKING:
     "--exit-code",
     "as_exit_code",
     is_flag=True,
-    help="Exit with 10 where something differs, with 4 where something is unknown.",
+    help="Exit with 10 where something differs, else with 4 where something is unknown: a step that cannot be "
+    "checked, such as a script, or a server that did not answer.",
 )
 @click.option(
     "--patience",
@@ -65,7 +74,7 @@ def diff(
 
     The local workers compare, step by step, each as things are now: a step that needs what an earlier one would
     do may be said to fail. Servers with the same answer are shown together.
-    What cannot be checked, such as a script, is unknown, and never called good.
+    What cannot be checked, such as a script, is unknown, and never called good; the last line counts such steps.
     Exit code 3 where a step would fail, 4 where a server did not answer.
     """  # noqa: D301 - click's sign for "do not wrap"
     from kitsune.handlers.registry import load_handlers
@@ -75,6 +84,8 @@ def diff(
     chosen = parse_servers_option(servers) if servers is not None else None
     plan = load_and_check(plan_file, load_handlers(), servers=chosen).plan
     with fleet_session(connection) as session:
+        for warning in absence_warnings(look_for_absent(session, plan.servers)):
+            print_words(stderr_console(), warning)
         checks = session.run(_ask(session.fleet, plan, reveal=reveal, patience=wait))
     return _tell(plan, checks, output=output, show_all=show_all, as_exit_code=as_exit_code)
 

@@ -38,7 +38,7 @@ def diff_lines(
     if silent:
         yield from _silent(checks, signs, shown=shown)
         yield Text()
-    yield _summary(checks)
+    yield _summary(steps, checks, silent=silent)
 
 
 def _silent(checks: Sequence[ServerCheck], signs: Glyphs, *, shown: int) -> Iterator[Text]:
@@ -90,7 +90,10 @@ def _arrows(line: str, signs: Glyphs) -> str:
     return line.replace(Glyphs().arrow, signs.arrow)
 
 
-def _summary(checks: Sequence[ServerCheck]) -> Text:
+def _summary(
+    steps: Sequence[StepGroups], checks: Sequence[ServerCheck], *, silent: Container[str]
+) -> Text:
+    """Say how servers stand to the whole plan, and of how many steps that cannot be said somewhere."""
     counts: dict[CheckStatus, int] = {}
     for check in checks:
         status = worst_of(check)
@@ -107,7 +110,22 @@ def _summary(checks: Sequence[ServerCheck]) -> Text:
         if counts.get(status)
     ]
     servers = f"{len(checks)} server{'' if len(checks) == 1 else 's'}: "
-    return Text(servers, style="bold").append_text(Text(", ").join(parts))
+    line = Text(servers, style="bold").append_text(Text(", ").join(parts))
+    unchecked = sum(_is_unchecked(step, silent) for step in steps)
+    if unchecked:
+        told = f"; {unchecked} of {len(steps)} step{'' if len(steps) == 1 else 's'} unknown"
+        line.append(told, style=_STYLES[CheckStatus.UNKNOWN])
+    return line
+
+
+def _is_unchecked(step: StepGroups, silent: Container[str]) -> bool:
+    """Return whether a server that has answered cannot check a step; those that are silent are told as such."""
+    return any(
+        server not in silent
+        for group in step.groups
+        if group.result.status is CheckStatus.UNKNOWN
+        for server in group.servers
+    )
 
 
 def answers_json(steps: Sequence[StepGroups], checks: Sequence[ServerCheck]) -> dict[str, Any]:

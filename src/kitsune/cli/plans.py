@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kitsune.cli.absences import absence_warnings, look_for_absent
 from kitsune.cli.completing import plan_files
-from kitsune.cli.connection_options import output_option
+from kitsune.cli.connection_options import connection_options, fleet_session, output_option
 from kitsune.cli.console import (
     data_text,
     glyphs,
@@ -17,6 +18,7 @@ from kitsune.cli.console import (
     safe,
     stderr_console,
     stdout_console,
+    terminal_width,
 )
 from kitsune.cli.exits import Exit
 from kitsune.errors import PlanUnreadable
@@ -52,26 +54,51 @@ def validate(*, plan_files: tuple[str, ...], output: str) -> Exit:
 @click.argument("plan_file", metavar="PLAN", shell_complete=plan_files)
 @click.option("--servers", metavar="A,B|@FILE", help="Take the place of the plan's servers.")
 @click.option("--all", "show_all", is_flag=True, help="Name every batch and every server.")
+@click.option(
+    "--check-servers",
+    is_flag=True,
+    help="Ask Temporal which of the servers nobody serves now; needs a connection.",
+)
 @output_option("text", "json")
-def preview(*, plan_file: str, servers: str | None, show_all: bool, output: str) -> Exit:
+@connection_options
+def preview(
+    *,
+    plan_file: str,
+    servers: str | None,
+    show_all: bool,
+    check_servers: bool,
+    output: str,
+    connection: Any,
+) -> Exit:
     """Show what a plan would do, in which order, and when it would stop; nothing is touched.
 
     \b
     kitsune preview plan.yaml
     kitsune preview plan.yaml --servers @web-servers.txt --all
+    kitsune preview plan.yaml --check-servers    # as `kitsune run` does: are its servers there?
+
+    Without --check-servers nothing but the plan is needed.
     """  # noqa: D301 - click's sign for "do not wrap"
     from kitsune.cli.preview_text import preview_lines
     from kitsune.handlers.registry import load_handlers
     from kitsune.planfile.loading import load_and_check, parse_servers_option, preview_of
+    from kitsune.rollout.preview import absence_rule
 
     registry = load_handlers()
     chosen = None if servers is None else parse_servers_option(servers)
-    shown = preview_of(load_and_check(plan_file, registry, servers=chosen), registry)
+    loaded = load_and_check(plan_file, registry, servers=chosen)
+    shown = preview_of(loaded, registry)
+    if check_servers:
+        with fleet_session(connection) as session:
+            absent = look_for_absent(session, loaded.plan.servers)
+        found = absence_warnings(absent, rule=absence_rule(shown))
+        shown = shown.model_copy(update={"warnings": [*found, *shown.warnings]})
     if output == "json":
         print_json(shown.model_dump(mode="json", by_alias=True))
         return Exit.OK
     console = stdout_console()
-    for line in preview_lines(shown, signs=glyphs(console), show_all=show_all):
+    width = terminal_width(console)
+    for line in preview_lines(shown, signs=glyphs(console), show_all=show_all, width=width):
         print_line(console, line)
     return Exit.OK
 

@@ -5,13 +5,14 @@ from datetime import timedelta
 
 from rich.text import Text
 
-from kitsune.cli.console import Glyphs, data_text
-from kitsune.cli.tables import Cell, Column, table_lines
+from kitsune.cli.console import Glyphs, data_text, wrapped
+from kitsune.cli.tables import Cell, Column, table_lines, table_rows
 from kitsune.models.durations import format_duration
 from kitsune.rollout.preview import BatchPreview, Preview, StepPreview, absence_rule
 
 _BATCHES_SHOWN = 10
 _SERVERS_SHOWN = 5
+_RULE_INDENT = 8
 _UNDO = {
     "full": "can be undone",
     "partial": "can be undone as far as its rollback goes",
@@ -29,19 +30,24 @@ _ON_STOP = {
 }
 
 
-def preview_lines(preview: Preview, *, signs: Glyphs, show_all: bool) -> Iterator[Text]:
+def preview_lines(
+    preview: Preview, *, signs: Glyphs, show_all: bool, width: int | None = None
+) -> Iterator[Text]:
     """Yield a preview line by line.
 
     Args:
         preview: What a plan would do.
         signs: What the stream can write.
         show_all: Name every batch and server; otherwise long lists are shortened.
+        width: Columns of the terminal, in which lines break between words; None: no line breaks.
     """
-    yield data_text(preview.name, "bold").append(_head(preview), style="not bold")
+    head = data_text(preview.name, "bold").append(_head(preview), style="not bold")
+    yield from wrapped(head, width, hang=2)
     yield Text()
-    yield from _batches(preview, signs=signs, show_all=show_all)
+    yield from _batches(preview, signs=signs, show_all=show_all, width=width)
     yield Text()
-    yield from _rules(preview)
+    for rule in _rules(preview):
+        yield from wrapped(rule, width, hang=_RULE_INDENT)
     yield Text()
     yield from table_lines(
         [
@@ -52,12 +58,14 @@ def preview_lines(preview: Preview, *, signs: Glyphs, show_all: bool) -> Iterato
             *_STEP_ENDS,
         ],
         [_step(step) for step in preview.steps],
+        width=width,
     )
     warnings = [*preview.warnings, *(_unknown(word) for word in preview.unknown_types)]
     if warnings:
         yield Text()
     for warning in warnings:
-        yield Text(f"{signs.warning} ", style="yellow").append_text(data_text(warning, "default"))
+        line = Text(f"{signs.warning} ", style="yellow").append_text(data_text(warning, "default"))
+        yield from wrapped(line, width, hang=2)
 
 
 _STEP_ENDS = (Column("executions", right=True), Column("undo"))
@@ -69,11 +77,13 @@ def _head(preview: Preview) -> str:
     return f": {preview.strategy}, {servers} in {batches}, at most {preview.at_once} at once"
 
 
-def _batches(preview: Preview, *, signs: Glyphs, show_all: bool) -> Iterator[Text]:
+def _batches(
+    preview: Preview, *, signs: Glyphs, show_all: bool, width: int | None
+) -> Iterator[Text]:
     shown = preview.batches
     if not show_all and len(shown) > _BATCHES_SHOWN:
         shown = [*preview.batches[: _BATCHES_SHOWN - 1], preview.batches[-1]]
-    lines = table_lines(
+    rows = table_rows(
         [
             Column("batch", right=True),
             Column("size", right=True),
@@ -81,14 +91,12 @@ def _batches(preview: Preview, *, signs: Glyphs, show_all: bool) -> Iterator[Tex
             Column("servers"),
         ],
         [_batch(batch, signs=signs, show_all=show_all) for batch in shown],
+        width=width,
     )
     left = len(preview.batches) - len(shown)
-    if not left:
-        yield from lines
-        return
-    yield from lines[:-1]
-    yield Text(f"  {signs.ellipsis} {left:,} more batches (--all names them)", style="dim")
-    yield lines[-1]
+    more = Text(f"  {signs.ellipsis} {left:,} more batches (--all names them)", style="dim")
+    for row in [*rows[:-1], *([[more]] if left else []), rows[-1]]:
+        yield from row
 
 
 def _batch(batch: BatchPreview, *, signs: Glyphs, show_all: bool) -> list[Cell]:
@@ -134,7 +142,9 @@ def _deadlines(preview: Preview) -> Iterator[Text]:
 
 
 def _rule(name: str, sentence: str) -> Text:
-    return Text(f"{name:>6}  ", style="bold").append_text(data_text(sentence, "not bold"))
+    return Text(f"{name:>{_RULE_INDENT - 2}}  ", style="bold").append_text(
+        data_text(sentence, "not bold")
+    )
 
 
 def _step(step: StepPreview) -> list[Cell]:

@@ -4,15 +4,17 @@ What goes where: see `kitsune.cli.watch`. With `--detach`, stdout gets the rollo
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich.text import Text
 
+from kitsune.cli.absences import absence_warnings, look_for_absent
 from kitsune.cli.completing import plan_files
 from kitsune.cli.connection_options import (
+    FleetSession,
     connection_options,
     fleet_session,
     output_option,
@@ -22,7 +24,7 @@ from kitsune.cli.console import (
     Glyphs,
     data_text,
     glyphs,
-    print_line,
+    print_words,
     safe,
     stderr_console,
 )
@@ -72,12 +74,14 @@ def run(
     id=$(kitsune run plan.yaml --detach) && kitsune watch "$id"
 
     Asks before it starts when stdin and stderr are terminals; elsewhere, as in CI, it starts at once.
+    Says before that which servers nobody serves now, as after a slip in a name; the plan decides what becomes of them.
     Ctrl-C detaches (exit 130): the rollout goes on, and `kitsune watch ID` comes back to it.
     """  # noqa: D301 - click's sign for "do not wrap"
     loaded, preview = _load(plan_file, servers)
     chosen = _chosen_id(rollout_id, loaded.plan.name)
     with fleet_session(connection) as session:
         tell_plan(preview)
+        _tell_absent(session, loaded.plan.servers, preview)
         if not yes and not _agreed(preview, plan_file):
             say("not started")
             return Exit.REFUSED
@@ -100,7 +104,7 @@ def short_preview(preview: "Preview", signs: Glyphs) -> Iterator[Text]:
     yield head.append(f": {steps} on {servers}, {_batches_text(preview)}")
     yield data_text(f"  {preview.limit_text}; {_undone_text(preview)}")
     for warning in preview.warnings[:_WARNINGS_SHOWN]:
-        yield Text().append(f"  {signs.warning} ", style="yellow").append(safe(warning))
+        yield _warning(warning, signs)
     if len(preview.warnings) > _WARNINGS_SHOWN:
         left = len(preview.warnings) - _WARNINGS_SHOWN
         yield Text(f"  {signs.ellipsis} {left} more warnings: see `kitsune preview`")
@@ -109,6 +113,10 @@ def short_preview(preview: "Preview", signs: Glyphs) -> Iterator[Text]:
         yield data_text(
             f"  only the servers know {types}: they are asked before anything is touched"
         )
+
+
+def _warning(text: str, signs: Glyphs) -> Text:
+    return Text().append(f"  {signs.warning} ", style="yellow").append(safe(text))
 
 
 _ROLLBACK = {
@@ -162,7 +170,17 @@ def tell_plan(preview: "Preview") -> None:
     """Say on stderr what a plan would do."""
     console = stderr_console()
     for line in short_preview(preview, glyphs(console)):
-        print_line(console, line)
+        print_words(console, line)
+
+
+def _tell_absent(session: FleetSession, servers: Sequence[str], preview: "Preview") -> None:
+    """Say on stderr which servers nobody serves now, and what the plan does about it."""
+    from kitsune.rollout.preview import absence_rule
+
+    console = stderr_console()
+    absent = look_for_absent(session, servers)
+    for warning in absence_warnings(absent, rule=absence_rule(preview)):
+        print_words(console, _warning(warning, glyphs(console)))
 
 
 def _agreed(preview: "Preview", plan_file: str) -> bool:

@@ -24,6 +24,8 @@ _HINT = "Ctrl-C detaches; the rollout goes on"
 #: Lines that the tree gets at least, where there are any at all.
 _TREE_AT_LEAST = 6
 _ROWS_OF_A_NOTE = 3
+#: Lines that help, logs or failures get at least, on however small a screen: somebody has asked for them.
+_ASKED_AT_LEAST = 3
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ def draw(frame: Frame, *, now: datetime, width: int, height: int, glyphs: Glyphs
         *_fit(list(steering_lines(progress, now=now, glyphs=glyphs)), height // 2, glyphs),
     ]
     bottom = _bottom(frame, width=width, glyphs=glyphs)
+    if frame.ui.help or frame.ui.logs or frame.ui.failed_only:
+        top = top[: max(0, height - len(bottom) - _ASKED_AT_LEAST)]
     room = max(0, height - len(top) - len(bottom))
     middle = _middle(frame, now=now, width=width, room=room, glyphs=glyphs)
     lines = [*top, *(line for part in middle for line in part), *bottom]
@@ -88,7 +92,8 @@ def _middle(
     """Return what stands between top and bottom, in parts that belong together."""
     if frame.ui.help:
         lines = [Text(f"  {key}  {meaning}") for key, meaning in KEYS.items()]
-        return [_fit([Text("Keys", style="bold"), *lines], room, glyphs)]
+        head = [Text("Keys", style="bold")] if room > len(lines) else []
+        return [_fit([*head, *lines], room, glyphs)]
     found = failures(frame.progress, glyphs, width=width, whole=frame.ui.failed_only)
     if frame.ui.failed_only:
         none = Text("nothing has failed so far", style="dim")

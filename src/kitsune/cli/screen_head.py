@@ -99,9 +99,9 @@ def _facts(progress: Progress, now: datetime) -> "list[Text]":
     if progress.deadline and progress.phase is not Phase.DONE:
         facts.append(Text(f"deadline {hour(progress.deadline, now)}"))
     if progress.total:
-        failures = f"{progress.failures} failure{'' if progress.failures == 1 else 's'}"
         style = "bold red" if progress.failures else ""
-        facts.append(Text(f"{failures}, {safe(progress.limit_text)}", style=style))
+        failed = f"{progress.failures} failed, {safe(progress.limit_text)}"
+        facts.append(Text(failed, style=style))
     return facts
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kitsune.cli.connection_options import connection_options, fleet_session, output_option
-from kitsune.cli.console import print_json, print_line, stderr_console, stdout_console
+from kitsune.cli.console import print_json, print_line, print_words, stderr_console, stdout_console
 from kitsune.cli.events import stamp
 from kitsune.cli.exits import Exit
 from kitsune.cli.tables import Cell, Column, ago, print_table
@@ -77,7 +77,7 @@ def _tell(
         print_line(talk, "no rollout runs on any server")
     else:
         command = "SERVER_ID=server-1 kitsune local-worker"
-        print_line(talk, _NONE_YET.format(what="local worker", command=command))
+        print_words(talk, _NONE_YET.format(what="local worker", command=command))
     if held:
         return
     if rows and orchestrators:
@@ -86,7 +86,7 @@ def _tell(
         _print_orchestrators(orchestrators, now=now)
     else:
         command = "kitsune orchestration-worker"
-        print_line(talk, _NONE_YET.format(what="orchestration worker", command=command))
+        print_words(talk, _NONE_YET.format(what="orchestration worker", command=command))
 
 
 def _print_servers(rows: "Sequence[ServerRow]", *, now: datetime, types: bool) -> None:

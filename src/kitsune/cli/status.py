@@ -14,7 +14,15 @@ from kitsune.cli.connection_options import (
     fleet_session,
     output_option,
 )
-from kitsune.cli.console import glyphs, print_json, print_line, stderr_console, stdout_console
+from kitsune.cli.console import (
+    glyphs,
+    print_json,
+    print_line,
+    print_words,
+    stderr_console,
+    stdout_console,
+    terminal_width,
+)
 from kitsune.cli.endings import outcome_json
 from kitsune.cli.events import progress_at_end, stamp
 from kitsune.cli.exits import Exit
@@ -107,7 +115,7 @@ def list_rollouts(limit: int, query: str | None, output: str, connection: Any) -
 
 def _show_open(row: "RolloutRow", progress: Progress | None, *, output: str) -> None:
     if progress is None:
-        print_line(stderr_console(), _NO_WORKER)
+        print_words(stderr_console(), _NO_WORKER)
     if output == "json":
         print_json(json_of(progress) if progress else _row_json(row))
     elif progress is None:
@@ -124,7 +132,7 @@ def _show_ended(session: FleetSession, outcome: "Outcome", row: "RolloutRow") ->
     console, rollout_id = stdout_console(), row.rollout_id
     _print_origin(row)
     for line in recap(outcome, rollout_id=rollout_id, glyphs=glyphs(console)):
-        print_line(console, line)
+        print_words(console, line)
     if isinstance(outcome, Finished):
         _print_orders(outcome.result.orders)
     if isinstance(outcome, Finished):
@@ -133,7 +141,7 @@ def _show_ended(session: FleetSession, outcome: "Outcome", row: "RolloutRow") ->
     elif isinstance(outcome, CutShort):
         last = session.run(session.fleet.last_progress(rollout_id))
         if last is None:
-            print_line(stderr_console(), _NO_WORKER)
+            print_words(stderr_console(), _NO_WORKER)
         else:
             print_line(console)
             print_line(console, "The last that the rollout said of itself:")
@@ -145,7 +153,7 @@ def _print_progress(progress: Progress) -> None:
     console = stdout_console()
     lines = summary(progress, now=datetime.now(UTC), width=console.width, glyphs=glyphs(console))
     for line in lines:
-        print_line(console, line)
+        print_words(console, line)
     if progress.servers:
         print_line(console)
         _print_servers(progress.servers)
@@ -158,9 +166,10 @@ def _print_origin(row: "RolloutRow") -> None:
 
 
 def _print_orders(orders: Sequence[OrderRecord]) -> None:
-    lines = orders_lines(orders, now=datetime.now(UTC))
+    console = stdout_console()
+    lines = orders_lines(orders, now=datetime.now(UTC), width=terminal_width(console))
     for line in [Text(), *lines] if lines else []:
-        print_line(stdout_console(), line)
+        print_line(console, line)
 
 
 def _print_servers(servers: Sequence[ServerProgress]) -> None:

@@ -45,8 +45,10 @@ def steering_lines(progress: Progress, *, now: datetime, glyphs: Glyphs) -> Iter
         yield Text(f"{glyphs.waiting} rollback waits for {servers} until {until}", style="yellow")
 
 
-def orders_lines(orders: Sequence[OrderRecord], *, now: datetime) -> list[Text]:
-    """Return who ordered what, when and why, as a table; nothing where nobody did."""
+def orders_lines(
+    orders: Sequence[OrderRecord], *, now: datetime, width: int | None = None
+) -> list[Text]:
+    """Return who ordered what, when and why, as a table of that width; nothing where nobody did."""
     if not orders:
         return []
     columns = [Column("WHEN"), Column("ORDER"), Column("BY"), Column("WHY")]
@@ -61,6 +63,7 @@ def orders_lines(orders: Sequence[OrderRecord], *, now: datetime) -> list[Text]:
             ]
             for order in orders
         ],
+        width=width,
     )
 
 

@@ -23,6 +23,7 @@ from kitsune.cli.console import (
     glyphs,
     print_json,
     print_line,
+    print_words,
     stderr_console,
     stdout_console,
 )
@@ -88,7 +89,7 @@ def tell_end(
         console = stdout_console()
         signs = glyphs(console)
         for line in recap(outcome, rollout_id=rollout_id, glyphs=signs, plan_file=plan_file):
-            print_line(console, line)
+            print_words(console, line)
         return
     result = outcome_json(outcome, rollout_id=rollout_id)
     if output == "jsonl":

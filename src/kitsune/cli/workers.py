@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from temporalio.client import Client
     from temporalio.runtime import Runtime
 
-    from kitsune.service.connection import ConnectionOptions
+    from kitsune.service.options import ConnectionOptions
     from kitsune.tracing.provider import Tracing
     from kitsune.workers.duplicates import Neighbour
 

@@ -9,6 +9,9 @@ from kitsune.models.plan import Plan, Step
 from kitsune.rollout.preview import StepFacts
 from kitsune.rollout.steps import EXECUTIONS_WHERE_IDEMPOTENT
 
+_UNDO_COMMAND = "rollbackCommand"
+_NOTHING_TO_UNDO = f'; where there is nothing to undo, {_UNDO_COMMAND}: "true" says so'
+
 
 def step_facts(plan: Plan, registry: HandlerRegistry) -> list[StepFacts | None]:
     """Return, for each step, what its handler says of it; None where only the servers know the type."""
@@ -26,10 +29,12 @@ def handler_warnings(plan: Plan, registry: HandlerRegistry) -> list[str]:
     if plan.rollback.scope == "none":
         return warnings
     facts = zip(plan.steps, step_facts(plan, registry), strict=True)
-    lost = [f"{step.name!r} ({fact.undo_note})" for step, fact in facts if fact and fact.undo_note]
+    noted = [(step.name, fact.undo_note) for step, fact in facts if fact and fact.undo_note]
+    lost = [f"{name!r} ({note})" for name, note in noted]
     if lost:
         shown = ", ".join(lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")  # noqa: PLR2004 - three are enough to see the kind
-        warnings.append(f"cannot be undone: {shown}")
+        advice = _NOTHING_TO_UNDO if any(_UNDO_COMMAND in note for _, note in noted) else ""
+        warnings.append(f"cannot be undone: {shown}{advice}")
     return warnings
 
 

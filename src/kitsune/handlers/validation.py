@@ -1,6 +1,6 @@
 """Checks plans: one set of rules for the command line, the orchestrator and every server."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -10,7 +10,7 @@ from kitsune.handlers.facts import handler_warnings
 from kitsune.handlers.registry import HandlerRegistry
 from kitsune.handlers.soundness import TOO_DEEP, unsound, walk
 from kitsune.models.findings import problems_from, sensitive_keys
-from kitsune.models.plan import Plan
+from kitsune.models.plan import Plan, Step
 from kitsune.models.problems import Problem, join_path, nearest, parent_path, show_value
 from kitsune.rollout.limits import json_size, size_problems
 from kitsune.rollout.references import reference_problems
@@ -22,6 +22,11 @@ MOST_PROBLEMS = 100
 #: Anything else may be a plugin that only servers have.
 _TYPO = 0.75
 ModelT = TypeVar("ModelT", bound=BaseModel)
+#: What params stand in; many a key of a step or a plan is written one level too deep.
+_AROUND_PARAMS: Mapping[str, type[BaseModel]] = {
+    "the step, one level up": Step,
+    "the plan": Plan,
+}
 _HOW_TO_START = "start it with one JSON object, e.g. --input-file plan.json"
 
 
@@ -94,7 +99,7 @@ def check_params(
     if handler is None:
         return []
     try:
-        return _read(handler.params_model, params, prefix=prefix)[1]
+        return _read(handler.params_model, params, prefix=prefix, around=_AROUND_PARAMS)[1]
     except Exception as error:  # noqa: BLE001 - a plugin's own code: its bug must not end a check of the whole plan
         fault = f"the checks of step type {step_type!r} broke: {type(error).__name__}"
         return [Problem(path=prefix, message=fault)]
@@ -116,13 +121,17 @@ def secret_paths(raw: Any, registry: HandlerRegistry) -> list[str]:
 
 
 def _read(
-    model: type[ModelT], raw: Any, *, prefix: str = ""
+    model: type[ModelT],
+    raw: Any,
+    *,
+    prefix: str = "",
+    around: Mapping[str, type[BaseModel]] | None = None,
 ) -> tuple[ModelT | None, list[Problem]]:
     try:
         # By alias only: a key has one spelling, the same that editors learn from the schema.
         return model.model_validate(raw, by_alias=True, by_name=False), []
     except ValidationError as error:
-        return None, problems_from(error, model, raw=raw, prefix=prefix)
+        return None, problems_from(error, model, raw=raw, prefix=prefix, around=around)
 
 
 def _duplicate_servers(raw: dict[str, Any]) -> list[Problem]:

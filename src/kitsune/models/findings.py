@@ -10,7 +10,7 @@ from pydantic import AliasChoices, BaseModel
 from kitsune.models.problems import Problem, join_path, nearest, show_value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pydantic import ValidationError
     from pydantic.fields import FieldInfo
@@ -20,7 +20,12 @@ _OWN_WORDS = ("value_error", "assertion_error")
 
 
 def problems_from(
-    error: ValidationError, model: type[BaseModel], *, raw: Any, prefix: str = ""
+    error: ValidationError,
+    model: type[BaseModel],
+    *,
+    raw: Any,
+    prefix: str = "",
+    around: Mapping[str, type[BaseModel]] | None = None,
 ) -> list[Problem]:
     """Return pydantic's findings as problems, at most one of a kind for each place.
 
@@ -29,11 +34,12 @@ def problems_from(
         model: The model that was validated; its keys give the hints.
         raw: What was validated.
         prefix: The path of the validated value within the plan.
+        around: What the value stands in, innermost first: what people call it -> its model.
     """
-    found = [
-        _problem(detail, model=model, raw=raw, prefix=prefix)
-        for detail in error.errors(include_url=False)
-    ]
+    found = []
+    for detail in error.errors(include_url=False):
+        outside = _belongs_outside(detail, prefix, around) if around else None
+        found.append(outside or _problem(detail, model=model, raw=raw, prefix=prefix))
     return list(dict.fromkeys(found))
 
 
@@ -146,6 +152,24 @@ def _unknown_key(
     secret = secret or any(_hides(field) for field in elsewhere.values())
     message = f"unknown key {show_value(key)}{choices}"
     return Problem(path=path, message=message, hint=hint, at_key=True, sensitive=secret)
+
+
+def _belongs_outside(
+    detail: Any, prefix: str, around: Mapping[str, type[BaseModel]]
+) -> Problem | None:
+    """Return the problem of a key that was written too deep, as `timeout` within params; None for any other."""
+    if detail["type"] != "extra_forbidden" or len(detail["loc"]) != 1:
+        return None
+    key = str(detail["loc"][0])
+    for name, model in around.items():
+        meant = nearest(key, known_keys(model), cutoff=1.0) or key
+        places = [place for place, _ in _places_of(meant, model, "")]
+        if places:
+            where = name if "" in places else f"{' or '.join(places)} of {name}"
+            written = f" (as {show_value(meant)})" if meant != key else ""
+            message = f"unknown key {show_value(key)}: it belongs to {where}{written}"
+            return Problem(path=join_path((key,), prefix=prefix), message=message, at_key=True)
+    return None
 
 
 def _places_of(key: str, model: type[BaseModel], path: str) -> Iterator[tuple[str, FieldInfo]]:

@@ -76,7 +76,7 @@ class Progress(WireModel):
     """Answer of `progress(offset, limit)`.
 
     Attributes:
-        limit_text: The stop rule in words, as in "stops at the 3rd failure".
+        limit_text: How many may fail, in words, as in "2 failures allowed".
         wait_until: End of the current soak or delay.
         paused: Whether an operator holds the rollout; the last `pause` of `orders` says who and why.
         gate: What waits for an approval.

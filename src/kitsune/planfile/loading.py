@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from kitsune.errors import PlanRefused
+from kitsune.errors import PlanRefused, PlanUnreadable
 from kitsune.handlers.facts import step_facts
 from kitsune.handlers.registry import HandlerRegistry
 from kitsune.handlers.validation import Checked, check_plan, secret_paths
@@ -86,7 +86,13 @@ def parse_servers_option(option: str) -> list[str]:
         PlanUnreadable: The file cannot be read.
     """
     if option.startswith("@"):
-        lines = read_source(option[1:]).text.splitlines()
+        try:
+            lines = read_source(option[1:]).text.splitlines()
+        except PlanUnreadable as error:
+            raise PlanUnreadable(
+                f"--servers {safe(option)}: @ reads a file with one server a line: {error} "
+                "(names stand without @, as in `kitsune run PLAN --servers web-1,web-2`)"
+            ) from error
         words = [line.partition("#")[0] for line in lines]
     else:
         words = option.split(",")

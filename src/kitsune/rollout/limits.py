@@ -45,19 +45,29 @@ def failures_allowed(fleet: int, strategy: RolloutStrategy) -> int | None:
 
 
 def limit_text(fleet: int, strategy: RolloutStrategy) -> str:
+    """Return what may fail, in words that stand beside a count of failures: `3 failures allowed (10% of 37 servers)`."""
+    allowed = failures_allowed(fleet, strategy)
+    if allowed is None:
+        return "any number of failures allowed"
+    written = strategy.max_failures
+    share = f" ({written} of {_servers(fleet)})" if isinstance(written, str) else ""
+    return f"{allowed} failure{'' if allowed == 1 else 's'} allowed{share}"
+
+
+def stop_text(fleet: int, strategy: RolloutStrategy) -> str:
     """Return the stop rule in words, as in `10% of 37 servers: stops at the 4th failure`."""
     allowed = failures_allowed(fleet, strategy)
     if allowed is None:
         return "never stops for failures"
     written = strategy.max_failures
-    share = (
-        f"{written} of {fleet} server{'' if fleet == 1 else 's'}: "
-        if isinstance(written, str)
-        else ""
-    )
+    share = f"{written} of {_servers(fleet)}: " if isinstance(written, str) else ""
     if allowed >= fleet:
         return f"{share}never stops for failures, all {fleet} may fail"
     return f"{share}stops at the {_ordinal(allowed + 1)} failure"
+
+
+def _servers(fleet: int) -> str:
+    return f"{fleet} server{'' if fleet == 1 else 's'}"
 
 
 def _ordinal(number: int) -> str:

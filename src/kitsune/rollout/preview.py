@@ -10,7 +10,7 @@ from kitsune.models.durations import LONGEST, Duration, format_duration
 from kitsune.models.plan import Plan
 from kitsune.rollout.batches import resolve_size, split_into_batches
 from kitsune.rollout.gates import gate_after
-from kitsune.rollout.limits import MAX_IN_FLIGHT, failures_allowed, limit_text
+from kitsune.rollout.limits import MAX_IN_FLIGHT, failures_allowed, stop_text
 from kitsune.rollout.steps import resolve_steps
 
 
@@ -128,7 +128,7 @@ def preview_plan(
         servers=len(plan.servers),
         strategy=strategy.type,
         failures_allowed=failures_allowed(len(plan.servers), strategy),
-        limit_text=limit_text(len(plan.servers), strategy),
+        limit_text=stop_text(len(plan.servers), strategy),
         on_stop=strategy.on_stop,
         at_once=min(largest, strategy.max_concurrency or MAX_IN_FLIGHT, MAX_IN_FLIGHT),
         rollback=plan.rollback.scope,

@@ -25,6 +25,7 @@ from temporalio.service import RetryConfig, RPCError
 
 from kitsune.errors import BadSetting, ServerUnavailable
 from kitsune.names import DEFAULT_ADDRESS, ENV_TRACEPARENT
+from kitsune.service.options import ConnectionOptions
 from kitsune.service.trouble import call_trouble, connect_trouble, no_answer
 from kitsune.tracing.settings import traces_wanted
 
@@ -36,15 +37,6 @@ _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 15.0
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):[0-9]{1,5}")
 _LONGEST_REASON = 300
-
-
-@dataclass(frozen=True, kw_only=True)
-class ConnectionOptions:
-    """What a command line says about Temporal; None leaves it to environment and profile."""
-
-    address: str | None = None
-    namespace: str | None = None
-    profile: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

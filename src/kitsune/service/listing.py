@@ -1,5 +1,6 @@
 """Rollouts and workers as lists, from what Temporal knows without asking any worker."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -163,9 +164,19 @@ def _state(said: str, closed: str | None) -> str:
 async def list_workers(client: Client, *, now: datetime) -> FleetRows:
     """Return every worker that Temporal has heard of in the last minutes.
 
-    For each server only the entry that was heard of last: a restarted agent leaves its old one behind.
+    For each server only the entry that was heard of last, a live one before all others: a restarted agent leaves its
+    old one behind, and so does one that was refused beside it.
     """
-    rows = await list_all_workers(client, now=now)
+    return fleet_rows(await list_all_workers(client, now=now))
+
+
+def fleet_rows(heard: Iterable[WorkerRow]) -> FleetRows:
+    """Return one row for each server and each orchestration worker.
+
+    Args:
+        heard: All workers, the one that was heard of last at the end.
+    """
+    rows = sorted(heard, key=lambda row: row.state == "online")  # stable: the last one wins
     servers = {row.queue: row for row in rows if row.queue != names.ORCHESTRATOR_QUEUE}
     orchestrators = {row.identity: row for row in rows if row.queue == names.ORCHESTRATOR_QUEUE}
     return FleetRows(

@@ -22,6 +22,7 @@ from kitsune.service.inventory import Inventory, take_inventory
 from kitsune.service.listing import RolloutRow
 from kitsune.service.logs import ask_for_list, ask_for_log, page_from_steps
 from kitsune.service.outcomes import Finished, Outcome
+from kitsune.service.presence import Absence, find_absent
 from kitsune.service.server_steps import ServerLook
 
 
@@ -67,6 +68,16 @@ class ServerReading(ABC):
         """
         with self._plain_errors():
             return await take_inventory(self._client, now=now, ask=ask)
+
+    async def absent(self, server_ids: Sequence[str], *, now: datetime) -> list[Absence]:
+        """Return which of these servers nobody serves now; takes a second where there are any.
+
+        Args:
+            server_ids: Whom to look for.
+            now: The time.
+        """
+        with self._plain_errors():
+            return await find_absent(self._client, server_ids, now=now)
 
     async def server_result(self, rollout_id: str, server_id: str) -> ServerResult | None:
         """Return what a server did for a rollout, step by step; None where it has not ended, or nobody knows."""

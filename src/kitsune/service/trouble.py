@@ -76,8 +76,8 @@ def call_trouble(  # noqa: PLR0911 - one return for each kind of trouble
         )
     if error.status is RPCStatusCode.NOT_FOUND and rollout_id is not None:
         return NotFound(
-            f"no rollout {rollout_id!r} at {address}, namespace {namespace}: "
-            "`kitsune list` shows those there are"
+            f"no rollout {rollout_id!r} at {address}, namespace {namespace}",
+            rollout_id=rollout_id,
         )
     if error.status in _NOT_ALLOWED:
         return ServerUnavailable(

@@ -47,7 +47,7 @@ def progress_of():
             "batch": 0,
             "batch_count": 1,
             "batches": [BatchProgress(index=0, servers=len(listed), state="running")],
-            "limit_text": "stops at the 1st failure",
+            "limit_text": "0 failures allowed",
             "started_at": NOON,
             "servers": listed,
         }
@@ -99,3 +99,18 @@ def ended():
         )
 
     return make
+
+
+@pytest.fixture
+def with_fleet(monkeypatch):
+    """Let commands find a fleet that needs no Temporal."""
+
+    def give(fleet):
+        async def connect(_options):
+            return None
+
+        monkeypatch.setattr("kitsune.service.connection.connect", connect)
+        monkeypatch.setattr("kitsune.service.fleet.Fleet", lambda _client: fleet)
+        return fleet
+
+    return give

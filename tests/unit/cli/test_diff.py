@@ -59,7 +59,30 @@ def test_the_answer_for_people(fleet):
         "\n"
         "? 1 server: gone: its local worker does not answer\n"
         "\n"
-        "10 servers: 1 would fail, 1 would change, 8 unknown"
+        "10 servers: 1 would fail, 1 would change, 8 unknown; 1 of 2 steps unknown"
+    )
+
+
+def summary(*checks):
+    found = list(checks)
+    *_, last = diff_lines(group_checks(STEPS, found), found, signs=Glyphs(), show_all=False)
+    return last.plain
+
+
+def test_a_step_that_cannot_be_checked_is_counted_beside_what_differs():
+    assert summary(ServerCheck("a", {0: OTHER, 1: UNKNOWN})) == (
+        "1 server: 1 would change; 1 of 2 steps unknown"
+    )
+
+
+def test_where_every_step_can_be_checked_none_is_called_unknown():
+    assert summary(ServerCheck("a", {0: SAME, 1: SAME})) == "1 server: 1 as the plan wants it"
+
+
+def test_a_server_that_is_silent_makes_no_step_unknown():
+    away = ServerCheck("b", trouble="its local worker does not answer", away=True)
+    assert summary(ServerCheck("a", {0: SAME, 1: SAME}), away) == (
+        "2 servers: 1 unknown, 1 as the plan wants it"
     )
 
 

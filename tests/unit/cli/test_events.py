@@ -20,7 +20,7 @@ def test_the_first_look_tells_the_rollout_and_who_has_started(progress_of, after
     server = ServerProgress(server_id="a", state="running", batch=0, started_at=after(1))
     first = progress_of([server, ServerProgress(server_id="b", batch=0)])
     assert texts(events_between(None, first, now=after(2))) == [
-        "rollout web-1 (web): 2 servers in 1 batch, stops at the 1st failure",
+        "rollout web-1 (web): 2 servers in 1 batch, 0 failures allowed",
         "batch 1/1 started: 2 servers",
         "a started",
     ]

@@ -183,7 +183,8 @@ def test_a_preview_shows_batches_limits_and_steps(kitsune, write):
         "   2  check   reload  5m                ?  only the servers know; its failure stops"
         " nothing\n"
         "\n"
-        "⚠ cannot be undone: 'deploy' (script without rollbackCommand or rollbackInline)\n"
+        "⚠ cannot be undone: 'deploy' (script without rollbackCommand or rollbackInline);"
+        ' where there is nothing to undo, rollbackCommand: "true" says so\n'
         "⚠ step type 'reload' is not installed here: servers are asked before they run it\n"
     )
 

@@ -54,7 +54,7 @@ def busy(progress_of, after):
         batch=1,
         batch_count=3,
         failures=5,
-        limit_text="25% of 40 servers: stops at the 11th failure",
+        limit_text="10 failures allowed (25% of 40 servers)",
         batches=[
             BatchProgress(index=0, canary=True, servers=15, ended=15, state="done"),
             BatchProgress(index=1, servers=20, state="running"),
@@ -71,7 +71,7 @@ def test_a_drawing_tells_phase_batch_time_limit_counts_and_steps(drawn, busy):
     }
     lines = drawn(Frame(progress=busy, steps=steps))
     assert lines[0] == "web-1  web"
-    assert lines[1].startswith("RUNNING  batch 2/3  1:00  5 failures, 25% of 40 servers")
+    assert lines[1].startswith("RUNNING  batch 2/3  1:00  5 failed, 10 failures allowed")
     assert "10 ✔ succeeded  5 ✖ failed  20 ◌ running  5 · pending" in lines
     assert "⚠ batch 1/3 canary  15/15  5 failed" in lines
     assert "◌ batch 2/3  0/20  1:00" in lines
@@ -121,6 +121,25 @@ def test_logs_show_the_last_lines_of_what_runs(drawn, busy):
     assert "whole: kitsune logs web-1 SERVER -f" in lines
     none = drawn(Frame(progress=busy, ui=Ui(logs=True)))
     assert "no server at work has printed anything lately" in none
+
+
+@pytest.mark.parametrize(
+    ("ui", "shown"),
+    [
+        (Ui(help=True), ["  p  pause: nothing…", "  r  resume after a…", "… 6 more lines"]),
+        (Ui(failed_only=True), ["Failures", "✖ 5 servers: broken…"]),
+        (Ui(logs=True), ["no server at work h…"]),
+    ],
+    ids=["help", "failed only", "logs"],
+)
+def test_on_the_smallest_screen_what_was_asked_for_takes_the_place_of_the_top(
+    drawn, busy, ui, shown
+):
+    lines = drawn(Frame(progress=busy, keys=True, ui=ui), width=20, height=5)
+    assert lines[0] == "web-1  web"
+    assert lines[1 : 1 + len(shown)] == shown
+    assert lines[-1] == "q detach  ? help"
+    assert len(lines) <= 5
 
 
 def test_a_long_error_takes_two_rows_on_a_narrow_screen(drawn, progress_of, after):

@@ -1,6 +1,6 @@
 from kitsune.handlers.base import StepHandler, StepParams
 from kitsune.handlers.facts import handler_warnings, step_facts
-from kitsune.handlers.registry import HandlerRegistry
+from kitsune.handlers.registry import HandlerRegistry, load_handlers
 from kitsune.models.plan import Plan
 
 
@@ -59,4 +59,18 @@ def test_many_steps_that_cannot_be_undone_make_one_warning():
             "cannot be undone: 'n0' (brew without rollbackDrink), 'n1' (brew without rollbackDrink), "
             "'n2' (brew without rollbackDrink) and 2 more"
         )
+    ]
+
+
+def test_how_to_silence_it_is_said_once_and_only_where_it_works():
+    registry = load_handlers()
+    script = {"type": "script", "params": {"command": "reload"}}
+    quiet = {"type": "script", "params": {"command": "reload", "rollbackCommand": "true"}}
+    advice = '; where there is nothing to undo, rollbackCommand: "true" says so'
+    (warning,) = handler_warnings(plan(script, script, {"type": "reboot"}), registry)
+    assert warning.count("says so") == 1
+    assert warning.endswith(advice)
+    assert handler_warnings(plan(quiet), registry) == []
+    assert handler_warnings(plan({"type": "reboot"}), registry) == [
+        "cannot be undone: 'n0' (reboot)"
     ]

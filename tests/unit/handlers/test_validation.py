@@ -148,6 +148,25 @@ def test_each_problem_says_where_what_and_what_would_work(change, text):
     assert found.startswith(text)
 
 
+@pytest.mark.parametrize(
+    ("key", "place"),
+    [
+        ("timeout", "the step, one level up"),
+        ("continueOnFailure", "the step, one level up"),
+        ("continue_on_failure", "the step, one level up (as 'continueOnFailure')"),
+        ("required", "the step, one level up"),
+        ("maximumAttempts", "retryPolicy of the step, one level up"),
+        ("rollback", "the plan"),
+        ("onFailure", "rolloutStrategy of the plan"),
+    ],
+)
+def test_a_key_that_stands_too_deep_is_told_where_it_belongs(key, place):
+    step = {**STEP, "params": {**STEP["params"], key: 5}}
+    assert refusal({**PLAN, "steps": [step]}) == [
+        f"steps[0].params.{key}: unknown key {key!r}: it belongs to {place}"
+    ]
+
+
 def test_an_empty_plan_misses_both_of_its_lists():
     assert refusal({}) == ["servers: required, but missing", "steps: required, but missing"]
 

@@ -80,8 +80,13 @@ def test_servers_are_named_in_the_option_or_in_a_file(tmp_path):
 
 
 def test_a_file_of_servers_that_is_missing_is_told():
-    with pytest.raises(PlanUnreadable, match="no such file"):
+    with pytest.raises(PlanUnreadable) as told:
         parse_servers_option("@/nowhere/servers.txt")
+    assert str(told.value).startswith(
+        "--servers @/nowhere/servers.txt: @ reads a file with one server a line: "
+        "/nowhere/servers.txt: no such file or directory"
+    )
+    assert "--servers web-1,web-2" in str(told.value)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

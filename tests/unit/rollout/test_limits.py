@@ -14,6 +14,7 @@ from kitsune.rollout.limits import (
     limit_text,
     size_problems,
     starts_at_once,
+    stop_text,
 )
 
 
@@ -63,6 +64,20 @@ def test_a_count_is_the_count_and_a_negative_one_no_limit(fleet, limit):
     ],
 )
 def test_the_stop_rule_reads_as_a_sentence(fleet, limit, text):
+    assert stop_text(fleet, strategy(limit)) == text
+
+
+@pytest.mark.parametrize(
+    ("fleet", "limit", "text"),
+    [
+        (5, 0, "0 failures allowed"),
+        (5, 1, "1 failure allowed"),
+        (37, "10%", "3 failures allowed (10% of 37 servers)"),
+        (1, "50%", "0 failures allowed (50% of 1 server)"),
+        (5, -1, "any number of failures allowed"),
+    ],
+)
+def test_what_may_fail_reads_well_beside_what_has_failed(fleet, limit, text):
     assert limit_text(fleet, strategy(limit)) == text
 
 

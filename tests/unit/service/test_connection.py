@@ -11,7 +11,6 @@ import pytest
 from kitsune.errors import ServerUnavailable
 from kitsune.service import connection as module
 from kitsune.service.connection import (
-    ConnectionOptions,
     actor,
     client_identity,
     connect,
@@ -19,6 +18,7 @@ from kitsune.service.connection import (
     find_target,
     pauses,
 )
+from kitsune.service.options import ConnectionOptions
 
 
 @pytest.fixture(autouse=True)

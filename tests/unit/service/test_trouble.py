@@ -62,3 +62,11 @@ def test_a_failed_call_is_told_in_plain_words(status, text, kind, meaning):
 def test_something_not_found_that_was_no_rollout_is_not_called_one():
     error = call_trouble(RPCError("gone", RPCStatusCode.NOT_FOUND, b""), **WHERE)
     assert not isinstance(error, NotFound)
+
+
+def test_a_rollout_that_there_is_not_is_named_for_whoever_looks_for_a_nearer_one():
+    error = call_trouble(
+        RPCError("gone", RPCStatusCode.NOT_FOUND, b""), **WHERE, rollout_id="web-1"
+    )
+    assert isinstance(error, NotFound)
+    assert error.rollout_id == "web-1"

@@ -21,7 +21,7 @@ def test_a_head_tells_time_batch_and_budget():
     facts = {fact.name: fact.text for fact in head.facts}
     assert facts["elapsed"] == "10:00"
     assert facts["batch"] == "2 of 4"
-    assert facts["budget"] == "1 failure, stops at the 1st failure"
+    assert facts["budget"] == "1 failure, 0 failures allowed"
     assert (head.ended, head.total) == (1, 4)
 
 
