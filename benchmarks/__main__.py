@@ -13,6 +13,7 @@ from pathlib import Path
 from benchmarks.agent import measure_agent
 from benchmarks.cli_start import measure_cli
 from benchmarks.comparison import compare
+from benchmarks.dashboard import measure_dashboard
 from benchmarks.growth import measure_growth, measure_steps
 from benchmarks.latency import measure_latency
 from benchmarks.parts import Options
@@ -45,6 +46,7 @@ PARTS: dict[str, Callable[[Options], Awaitable[dict[str, str]]]] = {
     "latency": measure_latency,
     "agent": measure_agent,
     "cli": measure_cli,
+    "dashboard": measure_dashboard,
     "growth": measure_growth,
 }
 _PAGE = Path(__file__).parents[1] / "docs/performance.md"
