@@ -4,6 +4,7 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import unquote
 
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
@@ -80,7 +81,7 @@ class Operation:
         body = await _json_of(request) if self.body is not None else b""
         try:
             return Asked(
-                path=dict(request.path_params),
+                path={key: unquote(value) for key, value in request.path_params.items()},
                 query=self.query.model_validate(given),
                 body=self.body.model_validate_json(body) if self.body is not None else None,
             )

@@ -1,6 +1,7 @@
 import asyncio
 import base64
 import gzip
+import html
 import re
 from datetime import timedelta
 from html.parser import HTMLParser
@@ -142,6 +143,29 @@ async def test_a_cell_leads_to_its_server(open_pages):
         .headers["location"]
         .startswith("/rollouts/web-1a/servers/%2F%2Fevil")
     )
+
+
+@pytest.mark.parametrize(
+    "rollout_id", ["team/web 2", "100%", "a%2Fb", "new", "..", "?x#y", "Füchse", "a/servers/b"]
+)
+async def test_whatever_id_temporal_allows_has_pages_and_orders(open_pages, rollout_id):
+    snapshot = running(make_plan(2), ["running"], rollout_id=rollout_id)
+    board, fleet = StandInBoard(snapshot, rows=[snapshot.row]), StandInFleet()
+    pages = open_pages(board, fleet)
+    shown = Page((await pages.get("/rollouts")).text)
+    (link,) = [attrs["href"] for _, attrs in shown.tags if attrs.get("class") == "go"]
+    answer = await pages.get(link)
+    assert f"<h1>{html.escape(rollout_id)}</h1>" in answer.text
+    for tab in ("servers", "timeline", "plan", "events"):
+        assert f'href="{link}?view={tab}"' in answer.text
+    assert (await pages.get(f"{link}/servers.txt")).text == "web-1\nweb-2\n"
+    assert (await pages.get(f"{link}/servers/web-1")).status_code == 200
+    assert (await pages.get(f"/api/v1{link}")).json()["rolloutId"] == rollout_id
+    forms = [attrs.get("action") for tag, attrs in Page(answer.text).tags if tag == "form"]
+    assert f"{link}/pause" in forms
+    done = await pages.post(f"{link}/pause", data={})
+    assert done.headers["location"] == link
+    assert [(verb, about) for verb, about, _ in fleet.orders] == [("pause", rollout_id)]
 
 
 async def test_servers_can_be_had_as_a_list(open_pages):
