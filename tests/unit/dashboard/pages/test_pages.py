@@ -3,12 +3,13 @@ import base64
 import gzip
 import html
 import re
+import threading
 from datetime import timedelta
 from html.parser import HTMLParser
 
 import pytest
 
-from kitsune.dashboard.pages import server
+from kitsune.dashboard.pages import new, server
 from kitsune.errors import ServerUnavailable
 from kitsune.models.logs import LogPage
 from kitsune.models.orders import Gate
@@ -377,3 +378,19 @@ async def test_a_log_that_goes_on_is_followed_and_one_that_has_ended_is_not(open
     fleet.log = lambda **asked: ended_log(**asked).model_copy(update={"ended": False})
     assert 'data-every="2000"' in (await pages.get(url)).text
     assert "data-over" not in (await pages.get(f"{url}&part=live")).text
+
+
+async def test_others_are_answered_while_a_plan_is_checked(open_pages, monkeypatch):
+    check, answered = new._examine, threading.Event()
+
+    def slow(*given):
+        assert answered.wait(10), "nobody was answered meanwhile"
+        check(*given)
+
+    monkeypatch.setattr(new, "_examine", slow)
+    pages = open_pages(*_world())
+    asked = asyncio.create_task(pages.post("/rollouts/new/preview", data={"plan": PLAN}))
+    await asyncio.sleep(0)
+    assert (await pages.get("/fleet")).status_code == 200
+    answered.set()
+    assert "Runs 1 step on 2 servers" in (await asked).text
