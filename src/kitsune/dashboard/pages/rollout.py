@@ -74,6 +74,7 @@ async def server_list(request: Request) -> Response:
     found = names_of(
         snapshot.picture,
         state=query.get("state", ""),
+        search=query.get("q", ""),
         as_in_grid=query.get("order") == "grid",
     )
     return PlainTextResponse("".join(f"{name}\n" for name in found))

@@ -169,6 +169,26 @@ async def test_whatever_id_temporal_allows_has_pages_and_orders(open_pages, roll
     assert [(verb, about) for verb, about, _ in fleet.orders] == [("pause", rollout_id)]
 
 
+async def test_servers_of_a_rollout_are_searched_without_javascript(open_pages):
+    pages = open_pages(*_world())
+    found = Page((await pages.get("/rollouts/web-1a?view=servers&q=EB-3")).text)
+    links = [attributes.get("href", "") for _, attributes in found.tags]
+    assert {link for link in links if "/servers/" in link} == {"/rollouts/web-1a/servers/web-3"}
+    assert "/rollouts/web-1a?view=servers&state=failed&q=EB-3" in links, "a filter keeps the search"
+    assert "/rollouts/web-1a/servers.txt?q=EB-3" in links
+    assert (await pages.get("/rollouts/web-1a/servers.txt?q=EB-3")).text == "web-3\n"
+
+
+async def test_the_fleet_is_searched_without_javascript(open_pages):
+    rows = [WorkerRow(f"web-{n}", f"1@{n}", f"{n}.test", "1", NOW, "online") for n in (1, 2)]
+    pages = open_pages(StandInBoard(), StandInFleet(workers=FleetRows(rows, [])))
+    for part in ("", "&part=live"):
+        text = (await pages.get(f"/fleet?q=WEB-2{part}")).text
+        assert ("web-2" in text, "web-1" in text) == (True, False)
+        assert 'href="/fleet?state=online&amp;q=WEB-2"' in text
+        assert ("<h1>" in text) is not bool(part)
+
+
 async def test_servers_can_be_had_as_a_list(open_pages):
     answer = await open_pages(*_world()).get("/rollouts/web-1a/servers.txt?state=failed")
     assert answer.text == "web-1\n"

@@ -76,6 +76,7 @@ def test_a_table_is_filtered_searched_and_paged():
 def test_names_can_be_copied_by_state():
     picture = _picture(make_plan(3), ["failed", "succeeded", "failed"])
     assert names_of(picture, state="failed") == ["web-1", "web-3"]
+    assert names_of(picture, state="failed", search=" WEB-3") == ["web-3"]
 
 
 def test_a_timeline_places_bars_on_one_scale():
