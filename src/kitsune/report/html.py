@@ -26,6 +26,7 @@ pre { overflow-x: auto; border: 1px solid var(--line); padding: .5rem; font-size
 svg .step, svg .server { fill: var(--bar); } svg .failed { fill: var(--bad); } svg rect { stroke: var(--paper); stroke-width: 1px; }
 .legend { color: var(--dim); } .legend svg { display: inline-block; width: 2.5rem; margin: 0 .25rem 0 1rem; vertical-align: -2px; } .legend svg:first-of-type { margin-left: .25rem; }
 footer { color: var(--dim); margin-top: 2rem; } summary { cursor: pointer; }
+@media (max-width: 40rem) { th, td { padding-right: .375rem; } tbody th, .facts td { overflow-wrap: anywhere; } .time { width: 20%; } }
 @media print { body { margin: 0; max-width: none; } }
 """
 

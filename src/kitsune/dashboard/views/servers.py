@@ -21,7 +21,7 @@ class Row:
 
     Attributes:
         error: The first line of it.
-        remark: What became of its rollback.
+        remark: What became of its rollback, where its look does not say it.
     """
 
     server_id: str
@@ -85,17 +85,15 @@ def _is_meant(server: ServerProgress, state: str, search: str) -> bool:
 
 def _row(server: ServerProgress, now: datetime) -> Row:
     error = safe(server.error or "", lines=True).splitlines()
-    remark = "rolled back" if server.rolled_back else ""
-    remark = "rollback failed" if server.rollback_failed else remark
-    remark = "rollback pending" if server.rollback_pending else remark
+    look = look_of(shown_state(server))
     return Row(
         server_id=server.server_id,
-        look=look_of(shown_state(server)),
+        look=look,
         batch="" if server.batch is None else str(server.batch + 1),
         took=lasted(server.started_at, server.ended_at or now) if server.started_at else "",
         step=server.failed_step or "",
         error=error[0][:_ERROR] if error else "",
-        remark=remark,
+        remark="rolled back" if server.rolled_back and look.word != "rolled back" else "",
     )
 
 
