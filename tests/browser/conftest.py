@@ -10,8 +10,10 @@ import subprocess
 import pytest
 import pytest_asyncio
 
+from kitsune.dashboard.users import entry_text
 from kitsune.embedded.server import EmbeddedServer
 from support.cut import Cut
+from support.logins import HASH
 from support.small_fleet import PATIENCE, SmallFleet
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -32,24 +34,39 @@ class World:
         self.fleet = SmallFleet(address, folder, "web-1", "web-2", "web-3")
         self.servers = self.fleet.servers
         self.temporal = Cut(address)
-        with (folder / "dashboard.log").open("wb") as log:
-            self._dashboard = self.fleet.begin(
-                "dashboard", "--port", "0", "--address", self.temporal.address, stderr=log
-            )
-        said = self._dashboard.stdout.readline().decode()
-        self.direct = re.search(r"http://[^ ]+", said)[0].rstrip("/")
+        self._dashboards = []
+        self.direct = self._serve("--address", self.temporal.address)
         self.line = Cut(self.direct.removeprefix("http://"))
         self.url = f"http://{self.line.address}"
+        self._guarded = None
+
+    def _serve(self, *options):
+        """Start a dashboard and return where it is."""
+        with (self.fleet.folder / f"dashboard-{len(self._dashboards)}.log").open("wb") as log:
+            started = self.fleet.begin("dashboard", "--port", "0", *options, stderr=log)
+        self._dashboards.append(started)
+        return re.search(r"http://[^ ]+", started.stdout.readline().decode())[0].rstrip("/")
+
+    def guarded(self):
+        """Return where a dashboard with a login is; its only user is the viewer vera."""
+        if self._guarded is None:
+            users = self.fleet.folder / "users.toml"
+            users.touch(mode=0o600)
+            users.write_text(entry_text("vera", role="viewer", password_hash=HASH))
+            self._guarded = self._serve("--authentication", "local", "--users-file", str(users))
+        return self._guarded
 
     def close(self):
         """End everything."""
-        self._dashboard.terminate()
-        try:
-            self._dashboard.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            self._dashboard.kill()
-            self._dashboard.wait(PATIENCE)
-        self._dashboard.stdout.close()
+        for dashboard in self._dashboards:
+            dashboard.terminate()
+        for dashboard in self._dashboards:
+            try:
+                dashboard.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                dashboard.kill()
+                dashboard.wait(PATIENCE)
+            dashboard.stdout.close()
         for line in (self.temporal, self.line):
             line.close()
         self.fleet.close()

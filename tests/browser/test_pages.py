@@ -1,30 +1,14 @@
 """What an operator does with a browser, in a real one."""
 
-import os
 import re
 
 import pytest
-from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import expect
 
+from support.browsing import FAILS, HOSTILE, given, start, unique
 from support.small_fleet import script
 
-expect.set_options(timeout=30_000)
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
-HOSTILE = "<img src=x onerror=alert(1)>"
-#: Fails on its second server only.
-FAILS = (
-    'case "$KITSUNE_SERVER_ID" in *web-2) '
-    f"printf '\\033[31mred alert\\033[0m {HOSTILE}\\n' >&2; i=0; "
-    'while [ $i -lt 60 ]; do echo "line $i" >&2; i=$((i+1)); done; exit 7;; esac; echo fine'
-)
-
-
-#: Panels close each other, unless they have nothing in common.
-OPEN_ALL = """for (const each of document.querySelectorAll("details")) {
-  each.removeAttribute("name");
-  each.open = true;
-}"""
 
 #: Browsers take the focus out of a closed dialog some milliseconds later: a fast `j` still comes from there.
 KEY_WHILE_HELP_CLOSES = """() => {
@@ -34,22 +18,6 @@ KEY_WHILE_HELP_CLOSES = """() => {
   help.close();
   within.dispatchEvent(new KeyboardEvent("keydown", {key: "j", bubbles: true}));
 }"""
-
-
-async def start(page, plan, *, rollout_id):
-    """Start a rollout from the page, and stay on its own page."""
-    await page.goto("/rollouts/new")
-    await page.fill("#plan", plan)
-    await page.fill("input[name=id]", rollout_id)
-    await page.click("text=Check and preview")
-    await page.fill("input[name=confirm]", "web")
-    await page.click("button:has-text('Start on')")
-    await expect(page.locator("h1")).to_have_text(rollout_id)
-
-
-def unique(name):
-    """Return an id that no other process of these tests takes."""
-    return f"{name}-{os.getpid()}"
 
 
 def cell(page, world, number):
@@ -62,12 +30,6 @@ async def press(page, *keys):
     await expect(page.locator("[data-keys]")).to_be_visible()
     for key in keys:
         await page.keyboard.press(key)
-
-
-async def given(fleet, verb, rollout_id, *arguments):
-    """Give an order from the command line."""
-    done = fleet.kitsune(verb, rollout_id, *arguments)
-    assert done.returncode == 0, done.stderr
 
 
 async def test_a_rollout_is_started_watched_approved_and_ends_before_ones_eyes(page, world):
@@ -232,32 +194,22 @@ async def test_keys_lead_where_they_say(page, world):
     await expect(page.locator("h1")).to_have_text("Fleet")
 
 
-async def test_axe_finds_nothing_on_any_page_in_light_and_in_dark(chromium, world):
-    rollout_id = unique("axe")
-    context = await chromium.new_context(base_url=world.url)
-    page = await context.new_page()
-    plan = world.plan(script(FAILS), type="Sequential", maxFailures=2, approval="everyBatch")
-    await start(page, plan, rollout_id=rollout_id)
-    await expect(page.locator("#attention")).to_contain_text("waits for approval")
-    server = f"/rollouts/{rollout_id}/servers/{world.servers[0]}"
-    paths = ["/rollouts", f"/rollouts/{rollout_id}", "/fleet", "/rollouts/new", "/rollouts/none"]
-    paths += [
-        f"/rollouts/{rollout_id}?view={view}" for view in ("servers", "timeline", "plan", "events")
-    ]
-    paths += [server, f"{server}/log?step=1&stream=stdout"]
-    found = []
-    for path in paths:
+async def test_servers_are_filtered_while_one_types_and_the_address_says_so(page, world):
+    rollout_id = unique("search")
+    await start(page, world.plan(script("true")), rollout_id=rollout_id)
+    await expect(page.locator(".head .pill")).to_contain_text("succeeded")
+    await page.click(".tabs >> text=Servers")
+    for path in (f"/rollouts/{rollout_id}?view=servers", "/fleet"):
         await page.goto(path)
-        await page.evaluate(OPEN_ALL)
-        # In the dark only colours are others.
-        for scheme, rules in (("light", None), ("dark", ["color-contrast"])):
-            await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-            only = {"runOnly": {"type": "rule", "values": rules}} if rules else {}
-            seen = await Axe().run(page, options={"resultTypes": ["violations"], **only})
-            found += [
-                f"{scheme} {path} {wrong['id']}: {wrong['nodes'][0]['html']}"
-                for wrong in seen.response["violations"]
-            ]
-    await given(world.fleet, "abort", rollout_id, "--yes")
-    await context.close()
-    assert found == []
+        rows = page.locator("table").first.locator("tbody tr")
+        await expect(rows).to_have_count(3)
+        await page.evaluate("window.sameDocument = true")
+        await page.locator("#q").press_sequentially("WEB-2")
+        await expect(rows).to_have_count(1)
+        await expect(rows).to_contain_text(world.servers[1])
+        assert await page.evaluate("window.sameDocument"), "it changed without being loaded again"
+        await expect(page).to_have_url(re.compile(r"[?&]q=WEB-2"))
+        await page.reload()
+        await expect(rows).to_have_count(1)
+        await page.locator("#q").fill("")
+        await expect(rows).to_have_count(3)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Self
 
 from kitsune.dashboard.entries import Entry
+from kitsune.dashboard.mending import Mending
 from kitsune.dashboard.snapshots import Contact, RolloutList, Snapshot
 from kitsune.errors import KitsuneError, ServerUnavailable
 from kitsune.service.fleet import Fleet
@@ -43,7 +44,7 @@ class Board:
     ) -> None:
         self._fleet, self._now = fleet, now
         self._contact = Contact(fleet.address)
-        self._list = RolloutList()
+        self._list, self._mending = RolloutList(), Mending(fleet)
         self._list_changed = asyncio.Condition()
         self._list_asked: datetime | None = None
         self._list_polled: datetime | None = None
@@ -197,7 +198,8 @@ class Board:
         self._list_polled = self._now()
         try:
             async with asyncio.timeout(_LIST_WITHIN):
-                rows = tuple(await self._fleet.rollouts(limit=LISTED))
+                listed = await self._fleet.rollouts(limit=LISTED)
+                rows = await self._mending.mended(listed)
         except TimeoutError:
             silent = ServerUnavailable("no answer in time", silent=True)
             await self._set_list(trouble=self._contact.lost(silent))

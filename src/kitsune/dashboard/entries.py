@@ -8,10 +8,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from kitsune.dashboard.snapshots import Contact, Snapshot, no_worker
-from kitsune.errors import KitsuneError, NotFound, ServerUnavailable
+from kitsune.errors import Conflict, KitsuneError, NotFound, ServerUnavailable
 from kitsune.models.plan import Plan
 from kitsune.models.progress import Progress
 from kitsune.service.fleet import Fleet
+from kitsune.service.following import later_rollbacks
 from kitsune.service.listing import RolloutRow
 from kitsune.service.outcomes import Outcome
 
@@ -132,14 +133,24 @@ class Entry:
         row = await self._fleet.find(self._id)
         known, plan = self._known, await self._plan()
         if known and known.outcome and known.row.run_id == row.run_id:
-            return replace(known, row=row, at=self._now(), trouble=None)
+            return await self._followed(replace(known, row=row, at=self._now(), trouble=None))
         if row.open:
             look = await self._fleet.look(self._id)
             if look.open:
                 return self._open(row, look.progress, plan)
             row = await self._fleet.find(self._id)
         outcome = await self._fleet.outcome(self._id)
-        return self._ended(row, outcome, await self._last_progress(), plan)
+        return await self._followed(self._ended(row, outcome, await self._last_progress(), plan))
+
+    async def _followed(self, found: Snapshot) -> Snapshot:
+        """Return how a rollout that has ended stands after its rollbacks, as far as they can be told."""
+        if found.plan is None or found.plan.rollback_of:
+            return found
+        try:
+            rollbacks = await later_rollbacks(self._fleet, self._id, known=found.rollbacks)
+        except (Conflict, NotFound):
+            return found
+        return replace(found, rollbacks=rollbacks)
 
     def _open(self, row: RolloutRow, progress: Progress | None, plan: Plan | None) -> Snapshot:
         trouble = None

@@ -10,11 +10,10 @@ from contextlib import contextmanager
 import uvicorn
 from starlette.applications import Starlette
 
+from kitsune.dashboard.connections import IDLE_WITHIN, LONGEST_HEAD, MOST, BoundedProtocol
 from kitsune.dashboard.settings import DashboardSettings, is_wildcard
 from kitsune.errors import DashboardRefused
 
-#: Connections at once: streams of many browsers, and a load balancer's.
-_MOST_CONNECTIONS = 1_000
 _GRACE = 5
 
 
@@ -97,12 +96,13 @@ def _config(app: Starlette, settings: DashboardSettings) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         proxy_headers=False,  # `identity` decides whom to believe
+        http=BoundedProtocol,
         ws="none",
         lifespan="on",
-        limit_concurrency=_MOST_CONNECTIONS,
-        timeout_keep_alive=15,
+        limit_concurrency=MOST,
+        timeout_keep_alive=IDLE_WITHIN,
         timeout_graceful_shutdown=_GRACE,
-        h11_max_incomplete_event_size=32 * 1024,
+        h11_max_incomplete_event_size=LONGEST_HEAD,
         ssl_certfile=settings.tls_certificate,
         ssl_keyfile=settings.tls_key,
     )

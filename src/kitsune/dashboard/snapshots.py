@@ -1,5 +1,6 @@
 """What the board knows: the list of rollouts, and one snapshot for each that somebody looks at. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -9,6 +10,7 @@ from kitsune.dashboard.views.picture import Picture, picture_of
 from kitsune.errors import ServerUnavailable
 from kitsune.models.plan import Plan
 from kitsune.models.progress import Progress
+from kitsune.service.following import Ended
 from kitsune.service.listing import RolloutRow
 from kitsune.service.outcomes import Outcome
 
@@ -40,6 +42,7 @@ class Snapshot:
         progress: The last that the rollout said of itself; None where no orchestration worker has ever answered.
         outcome: How it ended, or None while it runs.
         plan: What it was started with, or None where that is no plan.
+        rollbacks: Those that have undone it since it ended, oldest first.
         trouble: Why this may be out of date, in one sentence, or None.
         version: Grows with every change.
     """
@@ -49,13 +52,20 @@ class Snapshot:
     progress: Progress | None = None
     outcome: Outcome | None = None
     plan: Plan | None = None
+    rollbacks: Mapping[str, Ended] = field(default_factory=dict)
     trouble: str | None = None
     version: int = 0
 
     @cached_property
     def picture(self) -> Picture:
         """The rollout as pages, streams and the API show it; made once for all who look."""
-        return picture_of(self.row, progress=self.progress, outcome=self.outcome, plan=self.plan)
+        return picture_of(
+            self.row,
+            progress=self.progress,
+            outcome=self.outcome,
+            plan=self.plan,
+            rollbacks={name: ended.ends for name, ended in self.rollbacks.items()},
+        )
 
     @cached_property
     def cells(self) -> dict[str, str]:

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from kitsune.dashboard.addresses import rollout_id_of
 from kitsune.dashboard.api.answers import RolloutItem
 from kitsune.dashboard.event_streams import open_stream
 from kitsune.dashboard.snapshots import RolloutList, Snapshot
@@ -47,7 +48,7 @@ async def stream_rollout(request: Request) -> Response:
     A browser that says which version it has (`?since=` or `Last-Event-ID`) gets nothing until there is another one;
     one that has an old one gets every cell.
     """
-    board, rollout_id = request.app.state.board, request.path_params["rollout_id"]
+    board, rollout_id = request.app.state.board, rollout_id_of(request)
     await board.rollout(rollout_id)  # one that there is not is a plain 404
     since = request.headers.get("last-event-id") or request.query_params.get("since")
 

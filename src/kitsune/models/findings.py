@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import AliasChoices, BaseModel
@@ -144,7 +145,8 @@ def _unknown_key(
 ) -> Problem:
     key, known = str(location[-1]), known_keys(model, location[:-1])
     hint = nearest(key, known)
-    elsewhere = {} if hint else dict(_places_of(key, model, prefix))
+    places = () if hint else _places(model).get(key, ())
+    elsewhere = {join_path(above, prefix=prefix): field for above, field in places}
     choices = f" (known: {', '.join(known)})" if known and not hint else ""
     if elsewhere:
         choices = f" (it belongs to {' or '.join(place or 'the top level' for place in elsewhere)})"
@@ -163,7 +165,7 @@ def _belongs_outside(
     key = str(detail["loc"][0])
     for name, model in around.items():
         meant = nearest(key, known_keys(model), cutoff=1.0) or key
-        places = [place for place, _ in _places_of(meant, model, "")]
+        places = [join_path(above) for above, _ in _places(model).get(meant, ())]
         if places:
             where = name if "" in places else f"{' or '.join(places)} of {name}"
             written = f" (as {show_value(meant)})" if meant != key else ""
@@ -172,14 +174,25 @@ def _belongs_outside(
     return None
 
 
-def _places_of(key: str, model: type[BaseModel], path: str) -> Iterator[tuple[str, FieldInfo]]:
-    """Yield where inside a model a key may be written, for one that was written at the wrong place."""
-    if (found := _field_of(model, key)) is not None:
-        yield path, found
+@cache
+def _places(model: type[BaseModel]) -> dict[str, list[tuple[tuple[str, ...], FieldInfo]]]:
+    """Return where inside a model each key may be written, for keys that were written at the wrong place."""
+    found: dict[str, list[tuple[tuple[str, ...], FieldInfo]]] = {}
+    for key, above, field in _walk(model, ()):
+        found.setdefault(key, []).append((above, field))
+    return found
+
+
+def _walk(
+    model: type[BaseModel], above: tuple[str, ...]
+) -> Iterator[tuple[str, tuple[str, ...], FieldInfo]]:
+    for name, field in model.model_fields.items():
+        for key in keys_of(name, field):
+            yield key, above, field
     for name, field in model.model_fields.items():
         inner = _model_within(field.annotation)
         if inner not in (None, model) and not _hides(field):
-            yield from _places_of(key, inner, join_path((keys_of(name, field)[0],), prefix=path))
+            yield from _walk(inner, (*above, keys_of(name, field)[0]))
 
 
 def _without_value(kind: str, detail: Any) -> str:

@@ -8,6 +8,9 @@ from kitsune.report.timeline import Row, timeline
 from kitsune.report.words import BAD, clean, facts, last_output, lasted, moment, word
 
 _WIDTH = 1000
+#: Kind of a segment -> its top and its height: what failed fills the lane, so that colour never stands alone.
+_HEIGHTS = {"step": (4, 6), "server": (4, 6), "failed": (0, 14)}
+_LEGEND = (("step", "at work"), ("failed", "a step or an undo that failed"))
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c1c1c; --paper: #fff; --line: #d5d5d5; --dim: #5c5c5c;
   --good: #1f7a3d; --bad: #b3261e; --other: #8a5a00; --bar: #2f6fab; }
@@ -21,7 +24,9 @@ pre { overflow-x: auto; border: 1px solid var(--line); padding: .5rem; font-size
 .good { color: var(--good); } .bad { color: var(--bad); font-weight: bold; } .other { color: var(--other); }
 .time { width: 45%; } svg { width: 100%; height: 14px; display: block; margin-top: 4px; } svg .ground { fill: var(--line); opacity: .4; }
 svg .step, svg .server { fill: var(--bar); } svg .failed { fill: var(--bad); } svg rect { stroke: var(--paper); stroke-width: 1px; }
+.legend { color: var(--dim); } .legend svg { display: inline-block; width: 2.5rem; margin: 0 .25rem 0 1rem; vertical-align: -2px; } .legend svg:first-of-type { margin-left: .25rem; }
 footer { color: var(--dim); margin-top: 2rem; } summary { cursor: pointer; }
+@media (max-width: 40rem) { th, td { padding-right: .375rem; } tbody th, .facts td { overflow-wrap: anywhere; } .time { width: 20%; } }
 @media print { body { margin: 0; max-width: none; } }
 """
 
@@ -77,6 +82,9 @@ def _servers(record: Record) -> Iterator[str]:
     if record.span:
         start, end = record.span
         yield f"<p>The timeline goes from {moment(start)} to {moment(end)}.</p>"
+    if rows:
+        signs = (f"{_lane(_part(kind, 0, _WIDTH))} {text}" for kind, text in _LEGEND)
+        yield f'<p class="legend">{" ".join(signs)}</p>'
     yield "<table><thead><tr>"
     for head in ("Server", "State", "Batch", "Took"):
         yield f'<th scope="col">{head}</th>'
@@ -103,17 +111,24 @@ def _server(server: ServerRecord, row: Row | None) -> str:
 
 def _bar(row: Row) -> str:
     what = "; ".join(segment.title for segment in row.segments)
-    parts = [f'<rect class="ground" width="{_WIDTH}" height="14"/>']
+    parts = []
     for segment in row.segments:
         x, width = segment.start * _WIDTH, max(segment.length * _WIDTH, 2)
-        parts.append(
-            f'<rect class="{segment.kind}" x="{min(x, _WIDTH - 2):.1f}" width="{width:.1f}" height="14">'
-            f"<title>{_text(segment.title)}</title></rect>"
-        )
-    return (
-        f'<svg viewBox="0 0 {_WIDTH} 14" preserveAspectRatio="none" role="img" aria-label="{_text(what)}">'
-        f"{''.join(parts)}</svg>"
-    )
+        parts.append(_part(segment.kind, min(x, _WIDTH - 2), width, title=segment.title))
+    return _lane("".join(parts), label=what)
+
+
+def _lane(parts: str, *, label: str = "") -> str:
+    seen = f'role="img" aria-label="{_text(label)}"' if label else 'aria-hidden="true"'
+    ground = f'<rect class="ground" width="{_WIDTH}" height="14"/>'
+    return f'<svg viewBox="0 0 {_WIDTH} 14" preserveAspectRatio="none" {seen}>{ground}{parts}</svg>'
+
+
+def _part(kind: str, x: float, width: float, *, title: str = "") -> str:
+    top, height = _HEIGHTS[kind]
+    told = f"<title>{_text(title)}</title>" if title else ""
+    place = f'x="{x:.1f}" y="{top}" width="{width:.1f}" height="{height}"'
+    return f'<rect class="{kind}" {place}>{told}</rect>'
 
 
 def _orders(record: Record) -> Iterator[str]:

@@ -16,7 +16,7 @@ class Segment:
     """A part of a server's time, as shares of the whole span.
 
     Attributes:
-        kind: `step`, `failed` or `undone`; `server` where its steps are not known.
+        kind: `step` or `failed`; `server` where its steps are not known.
         start, length: From 0 to 1.
     """
 

@@ -94,6 +94,11 @@ def after_rollback(
     return found
 
 
+def left_to_undo(ends: Mapping[str, ServerResult]) -> int:
+    """Return how many servers a rollback would take, without those whose earlier one has failed or is pending."""
+    return sum(1 for end in ends.values() if _not_undone(end, retry=False) is None)
+
+
 def retry_of(
     plan: Plan,
     ends: Mapping[str, ServerResult],

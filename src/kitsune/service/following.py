@@ -1,6 +1,6 @@
 """What is known of a rollout that another one is to follow: its plan, its ends, and who has followed it so far."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from kitsune.errors import Conflict, NotFound
@@ -16,6 +16,7 @@ from kitsune.service.again import (
     rollback_of,
 )
 from kitsune.service.fleet import Fleet
+from kitsune.service.listing import RolloutRow
 from kitsune.service.outcomes import Finished, Refused
 from kitsune.service.starting import Origin
 
@@ -176,22 +177,48 @@ async def next_rollback(fleet: Fleet, first: Ended) -> tuple[Follower, Ended]:
     return follower, Ended(first.rollout_id, first.run_id, first.plan, ends)
 
 
+async def later_rollbacks(
+    fleet: Fleet, rollout_id: str, *, known: Mapping[str, Ended] | None = None
+) -> dict[str, Ended]:
+    """Return the rollbacks of a rollout that have ended, by their ids, oldest first; `known` ones are not asked for.
+
+    Raises:
+        Conflict: One of them cannot be told server by server.
+    """
+    found = dict(known or {})
+    for row in await _rows_of_followers(fleet, rollout_id, "rollback"):
+        if row.open or row.rollout_id in found:
+            continue
+        ended = await ended_rollout(fleet, row.rollout_id)
+        # Anybody may have given that id to something else.
+        if ended.plan.rollback_of and ended.plan.rollback_of.rollout_id == rollout_id:
+            found[row.rollout_id] = ended
+    return found
+
+
 async def _followers(fleet: Fleet, rollout_id: str, verb: str) -> tuple[Follower, list[str]]:
     """Return the first id that is free, and the ended rollouts that have the ones before it.
 
     Raises:
         Conflict: One of them still runs.
     """
-    earlier: list[str] = []
-    while True:
-        number = len(earlier) + 1
-        follower = Follower(f"{rollout_id[:_LONGEST_BASE]}-{verb}-{number}", number)
-        try:
-            row = await fleet.find(follower.rollout_id)
-        except NotFound:
-            return follower, earlier
+    rows = await _rows_of_followers(fleet, rollout_id, verb)
+    for row in rows:
         if row.open:
-            raise Conflict(
-                f"a {verb} of {rollout_id!r} is running: kitsune watch {follower.rollout_id}"
-            )
-        earlier.append(follower.rollout_id)
+            raise Conflict(f"a {verb} of {rollout_id!r} is running: kitsune watch {row.rollout_id}")
+    number = len(rows) + 1
+    earlier = [row.rollout_id for row in rows]
+    return Follower(_follower_id(rollout_id, verb, number), number), earlier
+
+
+async def _rows_of_followers(fleet: Fleet, rollout_id: str, verb: str) -> list[RolloutRow]:
+    rows: list[RolloutRow] = []
+    while True:
+        try:
+            rows.append(await fleet.find(_follower_id(rollout_id, verb, len(rows) + 1)))
+        except NotFound:
+            return rows
+
+
+def _follower_id(rollout_id: str, verb: str, number: int) -> str:
+    return f"{rollout_id[:_LONGEST_BASE]}-{verb}-{number}"

@@ -1,7 +1,11 @@
 """The JSON API: what it answers, and how it says no."""
 
+import asyncio
+import threading
+
 import pytest
 
+from kitsune.dashboard.api import operations
 from kitsune.models.progress import Progress
 from kitsune.service.outcomes import CutShort, Refused
 from support.logins import log_in
@@ -297,3 +301,28 @@ async def test_health_says_whether_temporal_could_be_asked(serve, local, fleet):
         answer = await client.get("/readyz")
     assert answer.status_code == 503
     assert "temporal.test" not in answer.text
+
+
+async def test_a_body_with_more_values_than_a_plan_can_have_is_refused_at_once(client):
+    many = {f"key-{number}": number for number in range(30_001)}
+    for body in (many, {"plan": many}, {"plan": PLAN, "servers": [[1] * 30_001]}):
+        answer = await client.post(f"{API}/validate", json=body)
+        assert answer.status_code == 413
+        assert answer.json()["detail"].startswith("more than 30,000 values")
+    few = {"plan": PLAN | {"servers": [f"web-{number}" for number in range(10_000)]}}
+    assert (await client.post(f"{API}/validate", json=few)).json()["valid"]
+
+
+async def test_others_are_answered_while_a_body_is_read(client, monkeypatch):
+    read, answered = operations._body, threading.Event()
+
+    def slow(*given):
+        assert answered.wait(10), "nobody was answered meanwhile"
+        return read(*given)
+
+    monkeypatch.setattr(operations, "_body", slow)
+    asked = asyncio.create_task(client.post(f"{API}/validate", json={"plan": PLAN}))
+    await asyncio.sleep(0)
+    assert (await client.get("/healthz")).status_code == 200
+    answered.set()
+    assert (await asked).json()["valid"]

@@ -7,6 +7,7 @@ import pytest
 from kitsune.dashboard import board as module
 from kitsune.dashboard.board import Board
 from kitsune.errors import NotFound, ServerUnavailable
+from kitsune.models.plan import RollbackOf
 from support.clock import Clock
 from support.fake_fleet import FakeFleet, FakeRollout
 
@@ -190,6 +191,29 @@ async def test_what_has_ended_is_not_asked_for_again_and_again(board, rollout, f
     assert fleet.calls.count("outcome") == 1
     assert fleet.calls.count("last_progress") == 1
     assert fleet.calls.count("find") <= 3
+
+
+async def test_what_has_ended_is_shown_as_it_stands_after_its_rollbacks(
+    board, rollout, fleet, clock
+):
+    rollout.end()
+    assert (await board.rollout("web-1")).picture.left_to_undo == 3
+    undo = fleet.known["web-1-rollback-1"] = FakeRollout("web-1-rollback-1", "a", "b")
+    of = RollbackOf(rollout_id="web-1", run_id="run-1")
+    undo.plan = undo.plan.model_copy(update={"rollback_of": of})
+    fleet.known["web-1-rollback-2"] = FakeRollout("web-1-rollback-2", "c")
+    clock.go_on(minutes=2)
+    assert (await board.rollout("web-1")).picture.left_to_undo == 3, "it runs"
+    for each in ("web-1-rollback-1", "web-1-rollback-2"):
+        fleet.known[each].end()
+    clock.go_on(minutes=2)
+    seen = await board.rollout("web-1")
+    assert list(seen.rollbacks) == ["web-1-rollback-1"], "the other one only has such an id"
+    assert (seen.picture.left_to_undo, seen.picture.counts["rolledBack"]) == (1, 2)
+    asked = fleet.calls.count("outcome")
+    clock.go_on(minutes=2)
+    await board.rollout("web-1")
+    assert fleet.calls.count("outcome") <= asked + 1
 
 
 async def test_what_is_kept_is_bounded_and_what_is_watched_is_kept(board, fleet):

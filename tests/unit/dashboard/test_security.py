@@ -35,8 +35,12 @@ async def test_browsers_are_told_to_stay_with_https_where_there_is_https(serve):
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.test", "evil.test:80", "127.0.0.1.evil.test", "localhost@evil.test", "", "[::1"]
-)
+    "host",
+    [
+        "evil.test", "evil.test:80", "127.0.0.1.evil.test", "localhost@evil.test", "", "[::1",
+        "evil@localhost", "evil:pw@127.0.0.1:7280", "localhost/evil", "localhost?evil", "localhost#evil", "local host",
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize("path", ["/", "/healthz", "/static/kitsune.css"])
 async def test_a_name_that_is_not_ours_is_refused(serve, host, path):
     async with serve() as client:

@@ -119,6 +119,22 @@ def test_markdown_says_from_when_to_when_its_timeline_goes_and_what_its_signs_me
     assert ": █ at work, ▒ a step or an undo that failed." in told
 
 
+def test_html_says_what_its_timeline_means_and_needs_no_colour_for_it(record):
+    text = as_html(record)
+    legend = re.search(r'<p class="legend">(.*)</p>', text)[1]
+    assert re.findall(r"</svg> ([a-z ]+)", legend) == ["at work ", "a step or an undo that failed"]
+
+    def heights(kind):
+        return set(re.findall(rf'<rect class="{kind}" [^>]*height="(\d+)"', text))
+
+    assert (heights("step"), heights("failed")) == ({"6"}, {"14"})
+
+
+def test_html_without_a_timeline_explains_none(plan, noon):
+    early = record_of_progress(Progress(rollout_id="web-1", name="web"), plan, made_at=noon)
+    assert 'class="legend"' not in as_html(early)
+
+
 def test_a_rollout_that_goes_on_can_be_reported_too(plan, noon):
     servers = [
         ServerProgress(server_id="a", state="running", batch=0, started_at=noon),

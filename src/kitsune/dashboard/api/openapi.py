@@ -18,6 +18,9 @@ from kitsune.version import __version__
 
 OPERATIONS = (*reading.OPERATIONS, *acting.OPERATIONS)
 _TEMPLATE = "#/components/schemas/{model}"
+_PARAMETERS = {
+    "rollout_id": "An id with other characters than Kitsune's own is encoded twice: `team%252Fweb`."
+}
 _ALWAYS = (400, 401, 403, 421, 503)
 _DESCRIPTION = """\
 What `kitsune dashboard` serves beside its pages.
@@ -99,7 +102,8 @@ def _words(code: int) -> str:
 def _path_parameters(path: str) -> Iterable[dict[str, Any]]:
     for name in re.findall(r"{(\w+)}", path):
         schema = {"type": "string", "minLength": 1}
-        yield {"name": name, "in": "path", "required": True, "schema": schema}
+        known = {"description": _PARAMETERS[name]} if name in _PARAMETERS else {}
+        yield {"name": name, "in": "path", "required": True, **known, "schema": schema}
 
 
 def _query_parameters(operation: Operation) -> Iterable[dict[str, Any]]:

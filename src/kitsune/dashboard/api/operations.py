@@ -1,9 +1,11 @@
 """An operation of the API: declared once, served and described from the same declaration."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import unquote
 
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
@@ -15,6 +17,7 @@ from kitsune.dashboard.api.requests import NoQuery, Query
 from kitsune.dashboard.security import refusal
 from kitsune.models.problems import join_path
 from kitsune.models.results import json_of
+from kitsune.planfile.builder import MAX_NODES
 
 PREFIX: Final = "/api/v1"
 _JSON = "application/json"
@@ -77,16 +80,16 @@ class Operation:
             if key in given:
                 raise Refusal(400, f"{key} is given twice")
             given[key] = value
-        body = await _json_of(request) if self.body is not None else b""
+        content = await _content_of(request) if self.body is not None else b""
         try:
-            return Asked(
-                path=dict(request.path_params),
-                query=self.query.model_validate(given),
-                body=self.body.model_validate_json(body) if self.body is not None else None,
-            )
+            query = self.query.model_validate(given)
+            # A large body takes its time: others are answered meanwhile.
+            body = await asyncio.to_thread(_body, self.body, content) if self.body else None
         except ValidationError as error:
             text = "the request is not what it should be"
             raise Refusal(400, text, _problems(error)) from error
+        path = {key: unquote(value) for key, value in request.path_params.items()}
+        return Asked(path=path, query=query, body=body)
 
 
 class Refusal(Exception):
@@ -97,21 +100,47 @@ class Refusal(Exception):
         self.status, self.problems = status, tuple(problems)
 
 
-async def _json_of(request: Request) -> bytes:
-    """Return the body, as long as it is one JSON object; an empty one stands for `{}`."""
+async def _content_of(request: Request) -> bytes:
+    """Return the body, as long as it says that it is JSON; an empty one stands for `{}`."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     body = await request.body()
     if not body and not kind:
         return b"{}"
     if kind != _JSON:
         raise Refusal(415, f"not a body that is understood: {kind[:80]!r} (send {_JSON})")
+    return body
+
+
+def _body(model: type[BaseModel], content: bytes) -> BaseModel:
+    """Return a body as its model.
+
+    Raises:
+        Refusal: It is no JSON object, or has more values than any plan.
+        ValidationError: The model says what is wrong.
+    """
     try:
-        found = json.loads(body)
+        found = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise Refusal(400, "the body is no JSON") from error
     if not isinstance(found, dict):
         raise Refusal(400, "the body is no JSON object")
-    return body
+    if _has_more_values(found, MAX_NODES):
+        raise Refusal(413, f"more than {MAX_NODES:,} values: more than one plan can need")
+    return model.model_validate_json(content)
+
+
+def _has_more_values(found: Any, most: int) -> bool:
+    """Return whether there are more values in JSON than so many."""
+    count, left = 0, [found]
+    while left:
+        value = left.pop()
+        inner = value.values() if isinstance(value, dict) else value
+        if isinstance(value, dict | list):
+            count += len(value)
+            left.extend(each for each in inner if isinstance(each, dict | list))
+        if count > most:
+            return True
+    return False
 
 
 def _problems(error: ValidationError) -> list[PlanProblem]:

@@ -10,11 +10,13 @@ from kitsune.dashboard.views.workers import fleet_page
 
 @page
 async def fleet(request: Request) -> Response:
-    """Show the workers."""
+    """Show the workers; `part=live` returns only what a search changes."""
     known = await request.app.state.roster.workers()
+    live = request.query_params.get("part") == "live"
     return show(
         request,
-        "fleet.html",
+        "fleet_live.html" if live else "fleet.html",
+        oob=live,
         trouble=known.trouble,
         page=fleet_page(known.rows, request.query_params, now=now()),
     )

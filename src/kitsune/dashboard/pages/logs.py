@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from kitsune.dashboard.addresses import rollout_id_of
 from kitsune.dashboard.pages.showing import page, rollout_url, show
 from kitsune.dashboard.views.ansi import Span, lines_of
 from kitsune.dashboard.views.commands import command
@@ -123,7 +124,7 @@ def _asked(request: Request) -> _Asked:
             f"not an offset: {offset[:40]!r} (a number of bytes, below 0 from the end)"
         )
     return _Asked(
-        request.path_params["rollout_id"],
+        rollout_id_of(request),
         request.path_params["server_id"],
         int(step) - 1,
         cast("Stream", stream),

@@ -1,5 +1,6 @@
 """A new rollout: a plan is pasted or uploaded, checked, previewed, and started when its name is typed."""
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,7 +70,7 @@ async def empty(request: Request) -> Response:
 async def preview(request: Request) -> Response:
     """Check a plan, and show what it would do or what is wrong with it."""
     draft = await _draft(request)
-    _check(draft, request.app.state.registry)
+    await _check(draft, request.app.state.registry)
     return _page(request, draft, status=422 if draft.problems else 200)
 
 
@@ -77,7 +78,7 @@ async def preview(request: Request) -> Response:
 async def start(request: Request) -> Response:
     """Start a plan that was previewed."""
     draft = await _draft(request)
-    _check(draft, request.app.state.registry)
+    await _check(draft, request.app.state.registry)
     loaded = draft.loaded
     if loaded is None or draft.problems:
         return _page(request, draft, status=422)
@@ -128,8 +129,12 @@ def _word(form: FormData, key: str) -> str:
     return value.strip() if isinstance(value, str) else ""
 
 
-def _check(draft: _Draft, registry: HandlerRegistry) -> None:
-    """Find out what is wrong with a draft, or what it would do."""
+async def _check(draft: _Draft, registry: HandlerRegistry) -> None:
+    """Find out what is wrong with a draft, or what it would do, beside the event loop."""
+    await asyncio.to_thread(_examine, draft, registry)
+
+
+def _examine(draft: _Draft, registry: HandlerRegistry) -> None:
     if draft.rollout_id:
         try:
             check_rollout_id(draft.rollout_id)

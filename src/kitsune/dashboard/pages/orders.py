@@ -5,6 +5,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from kitsune.dashboard import actions
+from kitsune.dashboard.addresses import rollout_id_of
 from kitsune.dashboard.pages.showing import go, rollout_url
 from kitsune.errors import KitsuneError
 
@@ -14,7 +15,7 @@ _LONGEST = 16 * 1024
 
 async def order(request: Request) -> Response:
     """Give a rollout an order, and go back to where it can be seen."""
-    rollout_id, verb = request.path_params["rollout_id"], request.path_params["verb"]
+    rollout_id, verb = rollout_id_of(request), request.path_params["verb"]
     form = await request.form(max_files=0, max_fields=_FIELDS, max_part_size=_LONGEST)
     given = {key: value for key, value in form.items() if isinstance(value, str)}
     typed = given.pop("confirm", None)

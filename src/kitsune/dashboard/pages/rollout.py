@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from kitsune.dashboard.addresses import rollout_id_of
 from kitsune.dashboard.pages.showing import now, page, rollout_url, show
 from kitsune.dashboard.plans import hidden_paths
 from kitsune.dashboard.roles import role_for_verb
@@ -37,7 +38,7 @@ _TABS = (
 @page
 async def rollout(request: Request) -> Response:
     """Show a rollout; `view` chooses what of it, `part=live` returns only what changes, `s` leads to a server."""
-    rollout_id, query = request.path_params["rollout_id"], request.query_params
+    rollout_id, query = rollout_id_of(request), request.query_params
     if "s" in query:
         return RedirectResponse(rollout_url(rollout_id, server_id=query["s"]), status_code=302)
     snapshot = await request.app.state.board.rollout(rollout_id)
@@ -68,11 +69,12 @@ async def rollout(request: Request) -> Response:
 @page
 async def server_list(request: Request) -> Response:
     """Return the ids of a rollout's servers, one a line: to copy."""
-    snapshot = await request.app.state.board.rollout(request.path_params["rollout_id"])
+    snapshot = await request.app.state.board.rollout(rollout_id_of(request))
     query = request.query_params
     found = names_of(
         snapshot.picture,
         state=query.get("state", ""),
+        search=query.get("q", ""),
         as_in_grid=query.get("order") == "grid",
     )
     return PlainTextResponse("".join(f"{name}\n" for name in found))

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from kitsune.dashboard.addresses import rollout_id_of
 from kitsune.dashboard.pages.rollout import may
 from kitsune.dashboard.pages.showing import now, page, rollout_url, show
 from kitsune.dashboard.views.actions import held_of
@@ -62,7 +63,7 @@ def server_route() -> Route:
     @page
     async def server(request: Request) -> Response:
         """Show what a rollout did on a server; `part=live` returns only what changes."""
-        rollout_id, server_id = request.path_params["rollout_id"], request.path_params["server_id"]
+        rollout_id, server_id = rollout_id_of(request), request.path_params["server_id"]
         snapshot = await request.app.state.board.rollout(rollout_id)
         picture = snapshot.picture
         known = server_of(picture, server_id)

@@ -12,6 +12,7 @@ from urllib.parse import quote, unquote
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from kitsune.dashboard.addresses import segment_of
 from kitsune.dashboard.failures import status_of
 from kitsune.dashboard.rendering import ENVIRONMENT, render
 from kitsune.dashboard.views.times import hour, stamp
@@ -31,6 +32,7 @@ _TITLES = {
 
 ENVIRONMENT.filters.update(
     stamp=stamp,
+    segment=segment_of,
     hour=lambda moment: hour(moment, now()),
     pattern=lambda text: re.sub(r"[^A-Za-z0-9_ -]", lambda found: f"\\{found[0]}", text),
 )
@@ -76,7 +78,7 @@ def go(request: Request, url: str, *, say: str, tone: str = "ok") -> Response:
 def rollout_url(rollout_id: str, *, server_id: str = "") -> str:
     """Return the address of a rollout, or of a server in it."""
     server = f"/servers/{quote(server_id, safe='')}" if server_id else ""
-    return f"/rollouts/{quote(rollout_id, safe='')}{server}"
+    return f"/rollouts/{segment_of(rollout_id)}{server}"
 
 
 def page(handler: Handler) -> Handler:

@@ -45,6 +45,22 @@ document.addEventListener("input", (event) => {
   form.querySelector(".cli code").textContent = copy.dataset.copy;
 });
 
+// A search filters while somebody types, and the address says what is shown.
+let typing = 0;
+document.addEventListener("input", (event) => {
+  const field = event.target.closest?.("[data-live]");
+  if (!field) return;
+  clearTimeout(typing);
+  typing = setTimeout(() => {
+    const url = new URL(location.href);
+    if (field.value.trim()) url.searchParams.set("q", field.value.trim());
+    else url.searchParams.delete("q");
+    url.searchParams.delete("page");
+    history.replaceState(null, "", url);
+    refresh();
+  }, 200);
+});
+
 document.addEventListener("submit", (event) => {
   // A slow answer must not make anybody press twice.
   const button = event.target.method === "post" && event.submitter;

@@ -192,11 +192,11 @@ def _afterwards(picture: Picture) -> Iterator[Action]:
                 ),
             ),
         )
-    if picture.servers and not undoes:
+    if picture.left_to_undo and not undoes:
         yield Action(
             "rollback",
             "Roll back",
-            "Undoes this rollout, newest servers first, as a new rollout.",
+            f"Undoes this rollout on {_servers(picture.left_to_undo)}, newest first, as a new rollout.",
             command("rollback", name),
             tone="danger",
             fields=(

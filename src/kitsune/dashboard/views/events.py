@@ -86,7 +86,7 @@ def _batch(batch: BatchPicture, picture: Picture) -> Iterator[Event]:
 
 
 def _servers(picture: Picture) -> Iterator[Event]:
-    for server in picture.servers:
+    for server in picture.servers_at_end or picture.servers:
         state = shown_state(server)
         moment = server.ended_at or server.started_at
         if state not in BROKEN or moment is None:

@@ -6,13 +6,15 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from kitsune.dashboard.views.looks import shown_state
+from kitsune.errors import Conflict
 from kitsune.models.orders import Gate, OrderRecord
 from kitsune.models.plan import Plan
 from kitsune.models.progress import Progress, ServerProgress, progress_of_result
-from kitsune.models.results import RolloutResult, ServerStatus
+from kitsune.models.results import RolloutResult, ServerResult, ServerStatus
 from kitsune.rollout.batches import Batch, split_into_batches
 from kitsune.rollout.gates import gate_after
 from kitsune.rollout.limits import limit_text
+from kitsune.service.again import after_rollback, ends_of, ends_of_progress, left_to_undo
 from kitsune.service.listing import RolloutRow
 from kitsune.service.outcomes import CutShort, Finished, Outcome, Refused
 
@@ -53,6 +55,9 @@ class Picture:
         problems: Why it was refused.
         cut_short: What closed it from outside; empty for most.
         result: Its whole result, once it has one.
+        rollbacks: Ids of the rollouts that have undone it since it ended, oldest first.
+        servers_at_end: How its servers stood when it ended, where those rollbacks have changed that.
+        left_to_undo: Servers that a rollback would take, once it has ended.
     """
 
     row: RolloutRow
@@ -78,6 +83,9 @@ class Picture:
     problems: tuple[str, ...] = ()
     cut_short: str = ""
     result: RolloutResult | None = None
+    rollbacks: tuple[str, ...] = ()
+    servers_at_end: tuple[ServerProgress, ...] = ()
+    left_to_undo: int = 0
 
     paused: bool = False
 
@@ -95,6 +103,7 @@ def picture_of(
     progress: Progress | None = None,
     outcome: Outcome | None = None,
     plan: Plan | None = None,
+    rollbacks: Mapping[str, Mapping[str, ServerResult]] | None = None,
 ) -> Picture:
     """Return one picture from whatever is known.
 
@@ -103,16 +112,64 @@ def picture_of(
         progress: While it runs, or the last that was known.
         outcome: How it ended.
         plan: What it was started with.
+        rollbacks: Its rollbacks that have ended, oldest first: id -> how its servers ended there.
     """
     if isinstance(outcome, Finished):
-        return _ended(row, outcome.result, progress=progress, plan=plan)
+        picture = _ended(row, outcome.result, progress=progress, plan=plan)
+        return _standing(picture, outcome, progress, plan, rollbacks or {})
     picture = _going(row, progress, plan=plan) if progress and progress.total else _bare(row, plan)
     if isinstance(outcome, Refused):
         problems = [problem.text for problem in outcome.problems] or outcome.message.splitlines()
         return replace(picture, state="refused", problems=tuple(problems))
     if isinstance(outcome, CutShort):
-        return replace(picture, state=row.state, cut_short=outcome.message)
+        picture = replace(picture, state=row.state, cut_short=outcome.message)
+        return _standing(picture, outcome, progress, plan, rollbacks or {})
     return picture
+
+
+def _standing(
+    picture: Picture,
+    outcome: Finished | CutShort,
+    progress: Progress | None,
+    plan: Plan | None,
+    rollbacks: Mapping[str, Mapping[str, ServerResult]],
+) -> Picture:
+    """Return a picture of an ended rollout with what is undone of it, by itself or by later rollbacks."""
+    if plan is None:
+        return picture
+    try:
+        ends = (
+            ends_of(plan, outcome.result)
+            if isinstance(outcome, Finished)
+            else ends_of_progress(plan, progress)
+        )
+    except Conflict:  # nobody can tell who is who
+        return picture
+    for undone in rollbacks.values():
+        ends = after_rollback(ends, undone)
+    picture = replace(picture, left_to_undo=left_to_undo(ends), rollbacks=tuple(rollbacks))
+    if not rollbacks:
+        return picture
+    servers = tuple(_undone(server, ends.get(server.server_id)) for server in picture.servers)
+    return replace(
+        picture,
+        servers=servers,
+        servers_at_end=picture.servers,
+        batches=_batches(servers, plan, states={}),
+        counts=Counter(map(shown_state, servers)),
+    )
+
+
+def _undone(server: ServerProgress, end: ServerResult | None) -> ServerProgress:
+    if end is None:
+        return server
+    return server.model_copy(
+        update={
+            "rolled_back": end.rolled_back,
+            "rollback_failed": end.rollback_failed,
+            "rollback_pending": end.rollback_pending,
+        }
+    )
 
 
 def server_of(picture: Picture, server_id: str) -> ServerProgress | None:

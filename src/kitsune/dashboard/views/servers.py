@@ -21,7 +21,7 @@ class Row:
 
     Attributes:
         error: The first line of it.
-        remark: What became of its rollback.
+        remark: What became of its rollback, where its look does not say it.
     """
 
     server_id: str
@@ -54,12 +54,7 @@ class ServerTable:
 def table_of(picture: Picture, query: Mapping[str, str], *, now: datetime) -> ServerTable:
     """Return the servers that an address asks for: `state`, `q` (a part of the id) and `page` from 1."""
     chosen, search = query.get("state", ""), query.get("q", "").strip()
-    found = [
-        server
-        for server in picture.servers
-        if (not chosen or shown_state(server) == chosen)
-        and (not search or search.lower() in server.server_id.lower())
-    ]
+    found = [server for server in picture.servers if _is_meant(server, chosen, search)]
     pages = max(1, -(-len(found) // _PAGE))
     page = min(max(1, _number(query.get("page", ""))), pages)
     shown = found[(page - 1) * _PAGE : page * _PAGE]
@@ -74,27 +69,31 @@ def table_of(picture: Picture, query: Mapping[str, str], *, now: datetime) -> Se
     )
 
 
-def names_of(picture: Picture, *, state: str = "", as_in_grid: bool = False) -> list[str]:
-    """Return the ids of the servers in a state, or of all: in the plan's order, or in that of the grid's cells."""
+def names_of(
+    picture: Picture, *, state: str = "", search: str = "", as_in_grid: bool = False
+) -> list[str]:
+    """Return the ids of the servers that are asked for: in the plan's order, or in that of the grid's cells."""
     servers = picture.servers
     if as_in_grid and picture.batches:
         servers = tuple(server for batch in picture.batches for server in batch.servers)
-    return [server.server_id for server in servers if not state or shown_state(server) == state]
+    return [server.server_id for server in servers if _is_meant(server, state, search.strip())]
+
+
+def _is_meant(server: ServerProgress, state: str, search: str) -> bool:
+    return state in ("", shown_state(server)) and search.lower() in server.server_id.lower()
 
 
 def _row(server: ServerProgress, now: datetime) -> Row:
     error = safe(server.error or "", lines=True).splitlines()
-    remark = "rolled back" if server.rolled_back else ""
-    remark = "rollback failed" if server.rollback_failed else remark
-    remark = "rollback pending" if server.rollback_pending else remark
+    look = look_of(shown_state(server))
     return Row(
         server_id=server.server_id,
-        look=look_of(shown_state(server)),
+        look=look,
         batch="" if server.batch is None else str(server.batch + 1),
         took=lasted(server.started_at, server.ended_at or now) if server.started_at else "",
         step=server.failed_step or "",
         error=error[0][:_ERROR] if error else "",
-        remark=remark,
+        remark="rolled back" if server.rolled_back and look.word != "rolled back" else "",
     )
 
 

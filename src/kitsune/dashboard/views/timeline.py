@@ -17,6 +17,8 @@ _SERVERS = 200
 _BATCHES = 100
 #: Quarters: a style sheet can place those.
 _TICKS = 4
+#: Seconds below which ticks have tenths.
+_SHORT = 20
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,8 @@ def _most_telling(servers: list[ServerProgress], now: datetime) -> list[ServerPr
 
 
 def _ticks(span: float) -> tuple[tuple[int, str], ...]:
-    return tuple(
-        (WIDTH * at // _TICKS, clock(timedelta(seconds=span * at / _TICKS))) for at in range(_TICKS)
-    )
+    def text(seconds: float) -> str:
+        # So close to each other, whole seconds would be the same ones.
+        return clock(timedelta(seconds=seconds)) if span >= _SHORT else f"{seconds:.1f}s"
+
+    return tuple((WIDTH * at // _TICKS, text(span * at / _TICKS)) for at in range(_TICKS))

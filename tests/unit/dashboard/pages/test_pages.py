@@ -1,13 +1,15 @@
 import asyncio
 import base64
 import gzip
+import html
 import re
+import threading
 from datetime import timedelta
 from html.parser import HTMLParser
 
 import pytest
 
-from kitsune.dashboard.pages import server
+from kitsune.dashboard.pages import new, server
 from kitsune.errors import ServerUnavailable
 from kitsune.models.logs import LogPage
 from kitsune.models.orders import Gate
@@ -142,6 +144,49 @@ async def test_a_cell_leads_to_its_server(open_pages):
         .headers["location"]
         .startswith("/rollouts/web-1a/servers/%2F%2Fevil")
     )
+
+
+@pytest.mark.parametrize(
+    "rollout_id", ["team/web 2", "100%", "a%2Fb", "new", "..", "?x#y", "Füchse", "a/servers/b"]
+)
+async def test_whatever_id_temporal_allows_has_pages_and_orders(open_pages, rollout_id):
+    snapshot = running(make_plan(2), ["running"], rollout_id=rollout_id)
+    board, fleet = StandInBoard(snapshot, rows=[snapshot.row]), StandInFleet()
+    pages = open_pages(board, fleet)
+    shown = Page((await pages.get("/rollouts")).text)
+    (link,) = [attrs["href"] for _, attrs in shown.tags if attrs.get("class") == "go"]
+    answer = await pages.get(link)
+    assert f"<h1>{html.escape(rollout_id)}</h1>" in answer.text
+    for tab in ("servers", "timeline", "plan", "events"):
+        assert f'href="{link}?view={tab}"' in answer.text
+    assert (await pages.get(f"{link}/servers.txt")).text == "web-1\nweb-2\n"
+    assert (await pages.get(f"{link}/servers/web-1")).status_code == 200
+    assert (await pages.get(f"/api/v1{link}")).json()["rolloutId"] == rollout_id
+    forms = [attrs.get("action") for tag, attrs in Page(answer.text).tags if tag == "form"]
+    assert f"{link}/pause" in forms
+    done = await pages.post(f"{link}/pause", data={})
+    assert done.headers["location"] == link
+    assert [(verb, about) for verb, about, _ in fleet.orders] == [("pause", rollout_id)]
+
+
+async def test_servers_of_a_rollout_are_searched_without_javascript(open_pages):
+    pages = open_pages(*_world())
+    found = Page((await pages.get("/rollouts/web-1a?view=servers&q=EB-3")).text)
+    links = [attributes.get("href", "") for _, attributes in found.tags]
+    assert {link for link in links if "/servers/" in link} == {"/rollouts/web-1a/servers/web-3"}
+    assert "/rollouts/web-1a?view=servers&state=failed&q=EB-3" in links, "a filter keeps the search"
+    assert "/rollouts/web-1a/servers.txt?q=EB-3" in links
+    assert (await pages.get("/rollouts/web-1a/servers.txt?q=EB-3")).text == "web-3\n"
+
+
+async def test_the_fleet_is_searched_without_javascript(open_pages):
+    rows = [WorkerRow(f"web-{n}", f"1@{n}", f"{n}.test", "1", NOW, "online") for n in (1, 2)]
+    pages = open_pages(StandInBoard(), StandInFleet(workers=FleetRows(rows, [])))
+    for part in ("", "&part=live"):
+        text = (await pages.get(f"/fleet?q=WEB-2{part}")).text
+        assert ("web-2" in text, "web-1" in text) == (True, False)
+        assert 'href="/fleet?state=online&amp;q=WEB-2"' in text
+        assert ("<h1>" in text) is not bool(part)
 
 
 async def test_servers_can_be_had_as_a_list(open_pages):
@@ -353,3 +398,19 @@ async def test_a_log_that_goes_on_is_followed_and_one_that_has_ended_is_not(open
     fleet.log = lambda **asked: ended_log(**asked).model_copy(update={"ended": False})
     assert 'data-every="2000"' in (await pages.get(url)).text
     assert "data-over" not in (await pages.get(f"{url}&part=live")).text
+
+
+async def test_others_are_answered_while_a_plan_is_checked(open_pages, monkeypatch):
+    check, answered = new._examine, threading.Event()
+
+    def slow(*given):
+        assert answered.wait(10), "nobody was answered meanwhile"
+        check(*given)
+
+    monkeypatch.setattr(new, "_examine", slow)
+    pages = open_pages(*_world())
+    asked = asyncio.create_task(pages.post("/rollouts/new/preview", data={"plan": PLAN}))
+    await asyncio.sleep(0)
+    assert (await pages.get("/fleet")).status_code == 200
+    answered.set()
+    assert "Runs 1 step on 2 servers" in (await asked).text

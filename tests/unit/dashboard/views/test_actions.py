@@ -6,8 +6,10 @@ import pytest
 from kitsune.cli.main import COMMANDS
 from kitsune.dashboard.views.actions import actions_of, held_of
 from kitsune.dashboard.views.commands import command
+from kitsune.dashboard.views.events import events_of
 from kitsune.dashboard.views.picture import picture_of
 from kitsune.models.orders import Gate
+from kitsune.models.results import RolloutStatus, ServerResult
 from kitsune.service.outcomes import Finished
 from support.rollouts import NOW, make_plan, make_progress, make_result, make_row
 
@@ -51,6 +53,43 @@ def test_a_paused_rollout_can_be_resumed():
 def test_what_ended_badly_can_be_retried_and_rolled_back():
     assert _verbs(_ended(["succeeded", "failed"])) == ["retry", "rollback"]
     assert _verbs(_ended(["succeeded", "succeeded"])) == ["rollback"]
+
+
+def test_only_what_is_left_to_undo_can_be_rolled_back():
+    plan = make_plan(3)
+    result = make_result(
+        plan, ["succeeded", "cancelled", "notStarted"], status=RolloutStatus.ABORTED
+    )
+    undone = [result.results[0].model_copy(update={"rolled_back": True}), *result.results[1:]]
+    row = make_row(open=False)
+    left = picture_of(row, outcome=Finished(result), plan=plan)
+    assert _verbs(left) == ["retry", "rollback"]
+    assert "on 1 server," in actions_of(left, may=anybody)[1].explain
+    nothing = Finished(result.model_copy(update={"results": undone}))
+    assert _verbs(picture_of(row, outcome=nothing, plan=plan)) == ["retry"]
+    later = {"web-1": ServerResult(server_id="web-1", success=True, status="succeeded")}
+    since = {"web-1a-rollback-1": later}
+    mended = picture_of(row, outcome=Finished(result), plan=plan, rollbacks=since)
+    assert _verbs(mended) == ["retry"]
+    assert mended.counts["rolledBack"] == 1
+
+
+def test_a_rollback_that_was_retried_well_is_retried_no_more():
+    plan = make_plan(2)
+    result = make_result(plan, ["failed", "notStarted"])
+    stuck = result.results[0].model_copy(update={"rollback_failed": True})
+    outcome = Finished(result.model_copy(update={"results": [stuck, result.results[1]]}))
+    row = make_row(open=False)
+    before = picture_of(row, outcome=outcome, plan=plan)
+    assert [action.label for action in actions_of(before, may=anybody)] == [
+        "Retry rollback",
+        "Retry",
+    ]
+    later = {"web-1": ServerResult(server_id="web-1", success=True, status="succeeded")}
+    after = picture_of(row, outcome=outcome, plan=plan, rollbacks={"web-1a-rollback-1": later})
+    assert [action.label for action in actions_of(after, may=anybody)] == ["Retry"]
+    assert [look for look in after.counts if look.startswith("rollback")] == []
+    assert any("rollback failed" in event.text for event in events_of(after)), "it stays told"
 
 
 def test_rolling_back_a_whole_rollout_wants_its_id_typed():

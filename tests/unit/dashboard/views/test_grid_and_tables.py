@@ -7,7 +7,7 @@ from kitsune.dashboard.views.picture import picture_of
 from kitsune.dashboard.views.servers import names_of, table_of
 from kitsune.dashboard.views.timeline import WIDTH, timeline_of
 from kitsune.models.orders import OrderRecord
-from support.rollouts import NOW, make_plan, make_progress, make_row
+from support.rollouts import NOW, START, make_plan, make_progress, make_row
 
 
 def _picture(plan, states, **changes):
@@ -76,6 +76,7 @@ def test_a_table_is_filtered_searched_and_paged():
 def test_names_can_be_copied_by_state():
     picture = _picture(make_plan(3), ["failed", "succeeded", "failed"])
     assert names_of(picture, state="failed") == ["web-1", "web-3"]
+    assert names_of(picture, state="failed", search=" WEB-3") == ["web-3"]
 
 
 def test_a_timeline_places_bars_on_one_scale():
@@ -89,6 +90,25 @@ def test_a_timeline_places_bars_on_one_scale():
     assert line.servers[2].open
     assert line.batches[0].look.word == "failed"
     assert line.ticks == ((0, "0:00"), (250, "2:30"), (500, "5:00"), (750, "7:30"))
+
+
+def test_the_ticks_of_a_short_timeline_differ():
+    plan = make_plan(1)
+    picture = _picture(plan, ["running"])
+    line = timeline_of(picture, now=START + timedelta(seconds=2))
+    assert [text for _, text in line.ticks] == ["0.0s", "0.5s", "1.0s", "1.5s"]
+
+
+def test_a_table_says_once_that_a_server_is_rolled_back():
+    details = {"web_1": {"rolled_back": True}, "web_2": {"rolled_back": True}}
+    details |= {"web_3": {"rollback_failed": True}}
+    picture = _picture(make_plan(3), ["succeeded", "failed", "failed"], details=details)
+    rows = table_of(picture, {}, now=NOW).rows
+    assert [(row.look.word, row.remark) for row in rows] == [
+        ("rolled back", ""),
+        ("failed", "rolled back"),
+        ("rollback failed", ""),
+    ]
 
 
 def test_a_timeline_of_a_large_fleet_keeps_those_that_failed():
