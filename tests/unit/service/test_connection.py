@@ -1,10 +1,12 @@
 """The way to Temporal: where it is, what is said when it is not there, and how long one waits."""
 
+import asyncio
 import logging
 import os
 import socket
 from datetime import timedelta
 from itertools import islice
+from types import SimpleNamespace
 
 import pytest
 
@@ -45,7 +47,8 @@ def waits(monkeypatch):
     async def note(seconds):
         slept.append(seconds)
 
-    monkeypatch.setattr(module.asyncio, "sleep", note)
+    # Of this module only: others in this process may sleep as well.
+    monkeypatch.setattr(module, "asyncio", SimpleNamespace(**{**vars(asyncio), "sleep": note}))
     return slept
 
 
