@@ -165,7 +165,7 @@ async def test_a_list_tells_names_states_and_counts(bench, fleet, plan, started)
 
 
 async def test_what_is_no_rollout_is_not_found(bench, fleet, plan, started):
-    with pytest.raises(NotFound, match="kitsune list"):
+    with pytest.raises(NotFound, match="no rollout 'nobody-ever-started-this' at"):
         await fleet.look("nobody-ever-started-this")
     await bench.start_servers("a")
     await started(plan("a", hold="a"))

@@ -82,6 +82,7 @@ async def test_an_abort_reaches_a_server_in_the_middle_of_many_quick_steps(quick
     await quick.until(lambda: quick.probe.count("execute", "two") == ["a"])
 
     await handle.execute_update(names.ABORT, {"actor": "anna"})
+    await until_cancelled(quick, "a")
     quick.probe.released.set()
     result = await quick.end_of(handle)
 

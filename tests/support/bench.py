@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import sys
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -80,6 +81,10 @@ class Probe(StepHandler[ProbeParams]):
         return sorted(
             server for kind, name, server in self.ledger if kind == what and step in (None, name)
         )
+
+
+#: Seconds that all workers of a bench may take to end.
+_CLOSED_WITHIN = 45
 
 
 def short(server_id):
@@ -179,7 +184,14 @@ class Bench:
             with contextlib.suppress(RPCError):
                 await rollout.terminate()
         self.probe.released.set()
-        await self._workers.aclose()
+        closing = asyncio.create_task(self._workers.aclose())
+        await asyncio.wait({closing}, timeout=_CLOSED_WITHIN)
+        if not closing.done():
+            # Once in some dozens of times the SDK waits long for a poll whose connection was cut before: nobody else
+            # shall, and no runner that wants to see the end of everything.
+            print("a worker did not end in time", file=sys.stderr)
+            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                asyncio._unregister_task(task)
         for agent in self.agents.values():
             await agent.journal.close()
 

@@ -17,6 +17,7 @@ import click
 from kitsune.cli.ages import age_option, asked_retention
 from kitsune.cli.connection_options import connection_options
 from kitsune.cli.exits import Exit
+from kitsune.cli.interrupts import leave_at_once
 from kitsune.models.plan import check_server_id
 from kitsune.names import ENV_METRICS_ADDRESS, ENV_SERVER_ID, ENV_WEBHOOKS
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from kitsune.service.options import ConnectionOptions
     from kitsune.tracing.provider import Tracing
     from kitsune.workers.duplicates import Neighbour
+
+#: Seconds that a worker may take to end; the SDK may wait for longer. What it has begun is in its journal.
+_STOPPED_WITHIN = 60.0
 
 
 def _worker_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -77,7 +81,7 @@ def orchestration_worker(
     \b
     kitsune orchestration-worker --address temporal.example:7233
 
-    Run one, or several for availability. It waits for Temporal, and ends on SIGTERM or Ctrl-C.
+    Run one, or several for availability. It waits for Temporal, and ends on SIGTERM or Ctrl-C, at once on a second one.
     """  # noqa: D301 - click wants the character, not the letters
     from kitsune.handlers.registry import load_handlers
     from kitsune.service.rollout_figures import keep_rollout_figures
@@ -153,7 +157,7 @@ def local_worker(
     kitsune local-worker --server-id web-1 --address temporal.example:7233
 
     Its journal, undo records and logs live in $KITSUNE_STATE_DIR, else /var/lib/kitsune/SERVER_ID for root,
-    else under $XDG_STATE_HOME. It waits for Temporal, and ends on SIGTERM or Ctrl-C.
+    else under $XDG_STATE_HOME. It waits for Temporal, and ends on SIGTERM or Ctrl-C, at once on a second one.
     Where a live local worker on another host has the same id, the one that started later ends with exit code 9.
     """  # noqa: D301 - click wants the character, not the letters
     from kitsune.activities.agent import Agent
@@ -261,12 +265,24 @@ async def _until_stopped(
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    log = logging.getLogger("kitsune.worker")
+
+    def leave(why: str) -> None:
+        log.warning("%s: leaving as it is; the next worker takes over what runs", why)
+        leave_at_once()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            leave("told a second time to stop")
+        stop.set()
+        loop.call_later(_STOPPED_WITHIN, leave, f"not stopped after {_STOPPED_WITHIN:.0f} s")
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, on_signal)
     connecting = asyncio.create_task(
         connect_patiently(
             connection,
-            log=logging.getLogger("kitsune.worker"),
+            log=log,
             identity=f"{os.getpid()}@{identity}",
             runtime=runtime,
             interceptors=tracing.interceptors if tracing else (),
