@@ -33,6 +33,8 @@ LogLevel ERROR
 # 50 clients come at once, and none of them may be turned away.
 MaxStartups 1000
 MaxSessions 1000
+# Bash takes itself for a shell within a shell, and runs nobody's ~/.bashrc for each command.
+SetEnv SHLVL=2
 Subsystem sftp internal-sftp
 """
 

@@ -75,6 +75,7 @@ class Children:
     _outboxes: dict[str, Outbox] = field(default_factory=dict)
     _pausable: dict[str, None] = field(default_factory=dict)
     _starting: asyncio.Semaphore | None = None
+    _in_tens: bool = False
 
     def __post_init__(self) -> None:
         self._watch = Watch(self.state, lambda: self._handles)
@@ -180,7 +181,7 @@ class Children:
             async with self._turn():
                 if yields_to_stop and self.state.stopped:
                     raise StoppedMeanwhile
-                if yields_to_stop and self.state.paused:
+                if yields_to_stop and self.state.paused and self._in_tens:
                     continue
                 try:
                     return await self._start_child(kind, self.state.request_for(server))
@@ -191,10 +192,12 @@ class Children:
     def _turn(self) -> asyncio.Semaphore:
         """Return what lets only so many starts be under way at once."""
         if self._starting is None:
+            many = len(self.state.plan.servers) > MAX_STARTING
+            self._in_tens = many and workflow.patched("starts-in-tens")
             at_once = self.state.starts_at_once
-            if len(self.state.plan.servers) > MAX_STARTING and workflow.patched("starts-in-tens"):
-                at_once = min(at_once, MAX_STARTING)
-            self._starting = asyncio.Semaphore(at_once)
+            self._starting = asyncio.Semaphore(
+                min(at_once, MAX_STARTING) if self._in_tens else at_once
+            )
         return self._starting
 
     async def _start_child(
