@@ -22,6 +22,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from kitsune import names
 from kitsune.errors import KitsuneError, ServerAway, TooOld
 from kitsune.models.base import WireModel
+from kitsune.models.requests import PreflightReport, PreflightRequest
 
 AnswerT = TypeVar("AnswerT", bound=WireModel)
 
@@ -82,6 +83,24 @@ async def ask_server(
         raise
     finally:
         await asyncio.shield(_forget(client, activity_id))
+
+
+async def ask_what_it_can(
+    client: Client, server_id: str, *, patience: timedelta
+) -> PreflightReport:
+    """Return what a server says of itself: a rollout's first question, without steps.
+
+    Raises:
+        ServerAway, TooOld, RPCError: As `ask_server`.
+    """
+    return await ask_server(
+        client,
+        names.PREFLIGHT,
+        PreflightRequest(rollout_id="servers", server_id=server_id),
+        server_id=server_id,
+        answer=PreflightReport,
+        patience=patience,
+    )
 
 
 async def last_heard(client: Client, server_id: str) -> datetime | None:

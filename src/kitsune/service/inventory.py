@@ -11,8 +11,7 @@ from temporalio.service import RPCError
 
 from kitsune import names
 from kitsune.errors import KitsuneError
-from kitsune.models.requests import PreflightReport, PreflightRequest
-from kitsune.service.asking import ask_server
+from kitsune.service.asking import ask_what_it_can
 from kitsune.service.listing import WorkerRow, list_workers
 
 #: The latest runs on servers that are looked through for servers that are away.
@@ -157,14 +156,7 @@ async def _with_types(client: Client, rows: Sequence[ServerRow]) -> list[ServerR
 
 async def _step_types(client: Client, server_id: str) -> tuple[str, ...]:
     try:
-        report = await ask_server(
-            client,
-            names.PREFLIGHT,
-            PreflightRequest(rollout_id="servers", server_id=server_id),
-            server_id=server_id,
-            answer=PreflightReport,
-            patience=_PATIENCE,
-        )
+        report = await ask_what_it_can(client, server_id, patience=_PATIENCE)
     except (KitsuneError, RPCError):
         return ()
     return tuple(report.step_types)

@@ -10,8 +10,7 @@ from temporalio.client import Client
 from kitsune import names
 from kitsune.errors import ServerAway, TooOld
 from kitsune.models.problems import nearest
-from kitsune.models.requests import PreflightReport, PreflightRequest
-from kitsune.service.asking import ask_server
+from kitsune.service.asking import ask_what_it_can
 from kitsune.service.listing import list_workers
 
 #: Servers without a recent report that are asked, all at the same time.
@@ -60,14 +59,7 @@ async def find_absent(client: Client, server_ids: Sequence[str], *, now: datetim
 async def _answers(client: Client, server_id: str) -> bool:
     """Return whether a local worker answers; one that has just started answers before its first report."""
     try:
-        await ask_server(
-            client,
-            names.PREFLIGHT,
-            PreflightRequest(rollout_id="servers", server_id=server_id),
-            server_id=server_id,
-            answer=PreflightReport,
-            patience=_PATIENCE,
-        )
+        await ask_what_it_can(client, server_id, patience=_PATIENCE)
     except ServerAway as away:
         return bool(away.why)
     except TooOld:  # nobody can tell

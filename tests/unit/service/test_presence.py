@@ -25,7 +25,8 @@ class World:
         ]
         return FleetRows(servers=rows)
 
-    async def ask_server(self, _client, _question, _request, *, server_id, **_):
+    async def ask_what_it_can(self, _client, server_id, *, patience):
+        assert patience.total_seconds() == 1
         self.asked.append(server_id)
         trouble = self.answering.get(server_id, ServerAway(server_id))
         if trouble is not None:
@@ -42,7 +43,7 @@ class World:
 def world(monkeypatch):
     world = World()
     monkeypatch.setattr(presence, "list_workers", world.list_workers)
-    monkeypatch.setattr(presence, "ask_server", world.ask_server)
+    monkeypatch.setattr(presence, "ask_what_it_can", world.ask_what_it_can)
     return world
 
 
