@@ -5,7 +5,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 
 import pytest
 import pytest_asyncio
@@ -14,7 +13,7 @@ from kitsune.dashboard.users import entry_text
 from kitsune.embedded.server import EmbeddedServer
 from support.cut import Cut
 from support.logins import HASH
-from support.small_fleet import PATIENCE, SmallFleet
+from support.small_fleet import SmallFleet, end_all
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 #: Longest wait for something on a page, in milliseconds.
@@ -58,14 +57,8 @@ class World:
 
     def close(self):
         """End everything."""
+        end_all(self._dashboards)
         for dashboard in self._dashboards:
-            dashboard.terminate()
-        for dashboard in self._dashboards:
-            try:
-                dashboard.wait(PATIENCE)
-            except subprocess.TimeoutExpired:
-                dashboard.kill()
-                dashboard.wait(PATIENCE)
             dashboard.stdout.close()
         for line in (self.temporal, self.line):
             line.close()

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import sys
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -186,14 +185,15 @@ class Bench:
         self.probe.released.set()
         closing = asyncio.create_task(self._workers.aclose())
         await asyncio.wait({closing}, timeout=_CLOSED_WITHIN)
-        if not closing.done():
-            # Once in some dozens of times the SDK waits long for a poll whose connection was cut before: nobody else
-            # shall, and no runner that wants to see the end of everything.
-            print("a worker did not end in time", file=sys.stderr)
-            for task in asyncio.all_tasks() - {asyncio.current_task()}:
-                asyncio._unregister_task(task)
         for agent in self.agents.values():
             await agent.journal.close()
+        if not closing.done():
+            # Once in some dozens of times the SDK waits long for a poll whose connection was cut before. That is a
+            # failure, but no reason for the runner to wait for ever for the end of everything.
+            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                asyncio._unregister_task(task)
+            raise TimeoutError(f"a worker did not end within {_CLOSED_WITHIN} s")
+        await closing
 
 
 def statuses(result):

@@ -69,14 +69,7 @@ class SmallFleet:
 
     def close(self):
         """End every worker that this fleet has started."""
-        for process in self._processes:
-            process.terminate()
-        for process in self._processes:
-            try:
-                process.wait(PATIENCE)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait(PATIENCE)
+        end_all(self._processes)
 
     def plan(self, **keys):
         """Write a plan for all servers and return its path."""
@@ -137,3 +130,15 @@ def interrupt(process):
 def lines_of(path):
     path = Path(path)
     return path.read_text().split() if path.exists() else []
+
+
+def end_all(processes):
+    """Ask processes to end, and end those that do not."""
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(PATIENCE)
