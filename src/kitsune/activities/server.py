@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,8 @@ class ServerActivities:
             context = self._context(request, operation, entry.executions, record_process, told)
             return await handler.resume(params, _resumed(context, entry))
 
-        work = _work(handler, request.step, execute, told, resume=resume, confirm=self._confirm)
+        confirm = self._confirm and partial(self._confirm, cancelled=request.cancelled)
+        work = _work(handler, request.step, execute, told, resume=resume, confirm=confirm)
         verdict = await self._settled(operation, work, told)
         outcome = verdict.outcome
         if outcome.success:

@@ -26,12 +26,18 @@ class Wanted:
     def __init__(self) -> None:
         self._confirmed = ("", 0.0)
 
-    async def confirm(self) -> None:
+    async def confirm(self, *, cancelled: bool = False) -> None:
         """Do nothing, where the current activity still counts.
 
+        Args:
+            cancelled: Its workflow knows already that it does not; a held answer may be older than that.
+
         Raises:
+            CancelledBefore: It was cancelled before it began.
             NotWanted: It does not, or Temporal does not say; a delivery that counts will follow if there is to be one.
         """
+        if cancelled:
+            raise CancelledBefore(_CANCELLED)
         try:
             if activity.info().is_local:
                 await self._confirm_workflow()

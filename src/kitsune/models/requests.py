@@ -114,6 +114,8 @@ class StepRequest(WireModel):
     """For RollbackStep: leave alone what somebody has changed since, and say so."""
     rollback_generation: int = 0
     """For RollbackStep: which try of the rollback it is."""
+    cancelled: bool = False
+    """For ExecuteStep: the workflow was cancelled, so only what has begun already counts."""
 
 
 class HeldServer(WireModel):

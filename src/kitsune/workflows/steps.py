@@ -160,7 +160,8 @@ def _start(
 ) -> ActivityHandle[Any]:
     executions = step.maximum_attempts or EXECUTIONS_WHERE_IDEMPOTENT
     once = step.timeout + _SLACK
-    undoing = "undo " if activity == names.ROLLBACK_STEP else ""
+    executing = activity == names.EXECUTE_STEP
+    undoing = "" if executing else "undo "
     given = StepRequest(
         rollout_id=request.rollout_id,
         run_id=request.run_id,
@@ -172,6 +173,7 @@ def _start(
         refuse_conflicts=request.refuse_conflicts,
         rollback_generation=undo_generation(request.rollback_generation, generation),
         plan=request.plan if step.params_in_plan else None,
+        cancelled=executing and workflow.cancellation_reason() is not None,
     )
     in_all = min(executions * (once + step.maximum_interval) + _DELIVERIES, LONGEST)
     retry_policy = RetryPolicy(
