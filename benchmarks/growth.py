@@ -53,11 +53,11 @@ async def _grow(options: Options, name: str, kind: Kind, servers: int) -> dict[s
         started = time.perf_counter() - began
         rest = fleet.memory()
         few = fleet.servers[:10]
-        await _roll_out(
+        await roll_out(
             fleet, "warm-up", _given(kind, few, four_steps(files, content_of(0))), options
         )
         given = _given(kind, fleet.servers, four_steps(files, content_of(1)))
-        facts = await _roll_out(fleet, "grow", given, options)
+        facts = await roll_out(fleet, "grow", given, options)
         if kind == "kitsune":
             require_written(files, fleet.servers, 1)
     finally:
@@ -92,14 +92,14 @@ async def measure_steps(options: Options) -> dict[str, str]:
         fleet = TemporalFleet(kind, folder, servers=options.servers, processes=options.processes)
         try:
             await fleet.start(limit=options.limit)
-            await _roll_out(fleet, "warm-up", _given(kind, fleet.servers, [say("step")]), options)
+            await roll_out(fleet, "warm-up", _given(kind, fleet.servers, [say("step")]), options)
             few: list[dict[str, Any]] = []
             many: list[dict[str, Any]] = []
             for turn in range(options.rounds):
                 for count, kept in ((_FEW, few), (_MANY, many)):
                     steps = [say(f"step-{step}") for step in range(count)]
                     given = _given(kind, fleet.servers, steps)
-                    facts = await _roll_out(fleet, f"steps-{turn}-{count}", given, options)
+                    facts = await roll_out(fleet, f"steps-{turn}-{count}", given, options)
                     kept.append(
                         options.record.add(
                             "steps", system=name, servers=options.servers, steps=count, **facts
@@ -146,7 +146,7 @@ def _given(kind: Kind, servers: list[str], steps: list[dict[str, Any]]) -> list[
     return [plan_for(servers, steps)] if kind == "kitsune" else [servers, len(steps)]
 
 
-async def _roll_out(
+async def roll_out(
     fleet: TemporalFleet, rollout_id: str, given: list[Any], options: Options
 ) -> dict[str, Any]:
     """Run one rollout and return what it took."""

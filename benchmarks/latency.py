@@ -8,6 +8,7 @@ from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
+from benchmarks.growth import roll_out
 from benchmarks.history import read_story
 from benchmarks.parts import Options
 from benchmarks.rounds import say as tell
@@ -18,7 +19,11 @@ from kitsune import names
 from kitsune.embedded.local_fleet import LocalFleet
 
 _WARM_UP = 3
+#: Between two orders, for an idle fleet: Temporal puts off what follows too fast (decision 15).
+_PAUSE = 1.0
 _SERVER = "server-1"
+#: Servers that take their turns, and how often they do.
+_IN_TURN, _TURNS = 40, 5
 
 
 async def measure_latency(options: Options) -> dict[str, str]:
@@ -52,8 +57,29 @@ async def measure_latency(options: Options) -> dict[str, str]:
         )
     finally:
         await floor.stop()
+    rows.append(await _take_turns(options))
     head = ("one step on one idle server", "median", "p99", "least", "most")
     return {"latency": table(head, rows)}
+
+
+async def _take_turns(options: Options) -> tuple[str, ...]:
+    """Return how long each of several servers takes that come one after the other."""
+    tell(f"kitsune: {_IN_TURN} servers, one after the other")
+    folder = options.folder / "latency-turns"
+    folder.mkdir()
+    fleet = TemporalFleet("kitsune", folder, servers=_IN_TURN, processes=1)
+    given = plan_for(fleet.servers, [say("step")]) | {"rolloutStrategy": {"type": "Sequential"}}
+    took = []
+    try:
+        await fleet.start(limit=options.limit)
+        for turn in range(_TURNS + 1):
+            facts = await roll_out(fleet, f"turns-{turn}", [given], options)
+            if turn:  # the first warms up
+                took.append(facts["seconds"] / _IN_TURN)
+                options.record.add("latency", system="kitsune", in_turn=_IN_TURN, seconds=took[-1])
+    finally:
+        await fleet.stop()
+    return _row(f"kitsune: each of {_IN_TURN} servers in turn", took)
 
 
 async def _sample(
@@ -61,6 +87,7 @@ async def _sample(
 ) -> list[tuple[str, ...]]:
     whole, first, on_server = [], [], []
     for number in range(options.samples + _WARM_UP):
+        await asyncio.sleep(_PAUSE)
         ordered, began = time.time(), time.perf_counter()
         async with asyncio.timeout(options.limit):
             await client.execute_workflow(

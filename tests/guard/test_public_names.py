@@ -28,6 +28,7 @@ HANDLER_MEMBERS = {
     "params_model",
     "idempotent",
     "quick",
+    "spools",
     "reversible",
     "execute",
     "rollback",

@@ -99,12 +99,14 @@ class ServerActivities:
 
         async def execute(attempt: int, record_process: Any) -> Mapping[str, Any]:
             step_log(request).info("execution %d starts: %s", attempt, shown_params(params))
-            context = self._context(request, operation, attempt, record_process, told)
+            context = self._context(handler, request, operation, attempt, record_process, told=told)
             return await handler.execute(params, context)
 
         async def resume(entry: Entry, record_process: Any) -> Mapping[str, Any]:
             step_log(request).info("execution %d goes on", entry.executions)
-            context = self._context(request, operation, entry.executions, record_process, told)
+            context = self._context(
+                handler, request, operation, entry.executions, record_process, told=told
+            )
             return await handler.resume(params, _resumed(context, entry))
 
         confirm = self._confirm and partial(self._confirm, cancelled=request.cancelled)
@@ -154,7 +156,7 @@ class ServerActivities:
             step_log(request).info("rollback %d starts", attempt)
             record = await kept_record()
             await self._agent.journal.mark_undone(done.id)
-            context = self._context(request, operation, attempt, record_process, told)
+            context = self._context(handler, request, operation, attempt, record_process, told=told)
             await handler.rollback(params, record, context)
             return {}
 
@@ -162,7 +164,9 @@ class ServerActivities:
             step_log(request).info("rollback %d goes on", entry.executions)
             record = await kept_record()
             await self._agent.journal.mark_undone(done.id)
-            context = self._context(request, operation, entry.executions, record_process, told)
+            context = self._context(
+                handler, request, operation, entry.executions, record_process, told=told
+            )
             await handler.resume_rollback(params, record, _resumed(context, entry))
             return {}
 
@@ -267,14 +271,17 @@ class ServerActivities:
 
     def _context(
         self,
+        handler: StepHandler[Any],
         request: StepRequest,
         operation: Operation,
         attempt: int,
         record_process: Any,
+        *,
         told: _Told,
     ) -> StepContext:
         spool = self._spool(operation) / str(attempt)
-        spool.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if handler.spools:
+            spool.mkdir(mode=0o700, parents=True, exist_ok=True)
         return StepContext(
             rollout_id=request.rollout_id,
             server_id=request.server_id,
@@ -328,9 +335,10 @@ class ServerActivities:
 
     @staticmethod
     def _tidy(folder: Path) -> None:
-        for empty in (*folder.glob("*"), folder):
-            with contextlib.suppress(OSError):  # most steps leave nothing there
-                empty.rmdir()
+        with contextlib.suppress(OSError):  # most steps have none
+            for empty in (*folder.iterdir(), folder):
+                with contextlib.suppress(OSError):  # what a step has left there stays
+                    empty.rmdir()
 
     def _spool(self, operation: Operation) -> Path:
         return self._agent.state / "operations" / operation.id

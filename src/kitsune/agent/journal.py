@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
@@ -46,7 +47,7 @@ class Operation:
     step_type: str | None = None
     deliverable_until: datetime | None = None
 
-    @property
+    @cached_property
     def id(self) -> str:
         """The operation's id: 32 hex digits, the same for every delivery."""
         parts = (

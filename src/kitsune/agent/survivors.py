@@ -15,19 +15,23 @@ STILL_RUNNING = "stillRunning"
 def remaining(pids: Iterable[int]) -> dict[str, Any]:
     """Return processes as outputs of a step; nothing where none of them is there."""
     found = [process for pid in pids if (process := read_process(pid)) and not process.ended]
+    if not found:
+        return {}
     boot = boot_id()
     left = [
         {"pid": process.pid, "startTime": process.start_time, "bootId": boot} for process in found
     ]
-    return {STILL_RUNNING: left} if left else {}
+    return {STILL_RUNNING: left}
 
 
 def remaining_of(outputs: Mapping[str, Any]) -> list[Process]:
     """Return those processes of a step's outputs that are still there."""
     noted = outputs.get(STILL_RUNNING)
+    if not isinstance(noted, list):
+        return []
     boot = boot_id()
     processes = []
-    for known in noted if isinstance(noted, list) else []:
+    for known in noted:
         if not isinstance(known, Mapping) or known.get("bootId") != boot:
             continue
         process = read_process(int(known["pid"]))

@@ -86,7 +86,7 @@ class StepContext:
         attempt: Which execution this is, from 1.
         timeout: How long this execution may take; the agent enforces it by cancelling.
         output_limit: Bytes of each output stream that belong into the result.
-        spool: An existing folder of the operation, for logs and temporary files.
+        spool: An existing folder of the operation, for logs and temporary files, where the handler `spools`.
         undo: Keeps, once per operation, what a rollback needs.
         log: A logger that already says rollout, server and step.
         report: Shows live progress (a small JSON mapping, such as the last line of output).
@@ -145,6 +145,7 @@ class StepHandler(ABC, Generic[ParamsT]):
         params_model: What `steps[].params` must look like; its docstring and fields make the reference page.
         idempotent: May run again after an unknown outcome; gives 3 executions by default instead of 1.
         quick: Done in milliseconds.
+        spools: Uses `ctx.spool`; a handler that says False is spared the making of a folder.
         survives: Its work goes on when the agent dies, and `resume` finds it again.
         reversible: Whether rollback restores everything, a part, or nothing.
         checkable: Whether `check` knows everything that the step would change, a part, or nothing.
@@ -154,6 +155,7 @@ class StepHandler(ABC, Generic[ParamsT]):
     params_model: ClassVar[builtins.type[BaseModel]]
     idempotent: ClassVar[bool] = False
     quick: ClassVar[bool] = False
+    spools: ClassVar[bool] = True
     survives: ClassVar[bool] = False
     reversible: ClassVar[Reversible] = "none"
     checkable: ClassVar[Checkable] = "none"

@@ -29,6 +29,7 @@ class EchoHandler(StepHandler[EchoParams]):
     params_model = EchoParams
     idempotent: ClassVar[bool] = True
     quick: ClassVar[bool] = True
+    spools: ClassVar[bool] = False
     reversible: ClassVar[Reversible] = "full"
     checkable: ClassVar[Checkable] = "full"
 

@@ -35,6 +35,7 @@ class FileWriteHandler(StepHandler[FileWriteParams]):
     params_model = FileWriteParams
     idempotent: ClassVar[bool] = True
     quick: ClassVar[bool] = True
+    spools: ClassVar[bool] = False
     reversible: ClassVar[Reversible] = "full"
     checkable: ClassVar[Checkable] = "full"
 

@@ -37,6 +37,7 @@ class SleepHandler(StepHandler[SleepParams]):
     type: ClassVar[str] = "sleep"
     params_model = SleepParams
     idempotent: ClassVar[bool] = True
+    spools: ClassVar[bool] = False
     reversible: ClassVar[Reversible] = "full"
     checkable: ClassVar[Checkable] = "full"
 

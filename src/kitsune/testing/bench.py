@@ -182,7 +182,8 @@ class HandlerBench:
     ) -> StepContext:
         operation_id = self._operation(phase)
         spool = self._state / "operations" / operation_id
-        spool.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self._handler.spools:
+            spool.mkdir(mode=0o700, parents=True, exist_ok=True)
         return StepContext(
             rollout_id=self._rollout_id,
             server_id=self._server_id,

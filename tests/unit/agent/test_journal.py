@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from kitsune.agent import journal_schema
 from kitsune.agent.journal import Journal, Operation, read_journal
 from kitsune.agent.journal_schema import SCHEMA_VERSION
 from kitsune.errors import JournalUnavailable
@@ -115,3 +116,32 @@ def test_looking_where_there_is_no_journal_creates_none(tmp_path: Path) -> None:
     with pytest.raises(JournalUnavailable, match="there is no journal"):
         read_journal(tmp_path / "journal.sqlite", limit=1)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("made_by", ["this Kitsune", "one without the index"])
+async def test_what_runs_is_found_without_reading_the_whole_journal(
+    tmp_path: Path, made_by: str
+) -> None:
+    path = tmp_path / "journal.sqlite"
+    for _again in range(2):
+        journal = Journal(path)
+        await journal.begin(operation(), boot_id="b")
+        await journal.close()
+        if made_by == "one without the index":
+            with closing(sqlite3.connect(path)) as db:
+                db.execute("drop index started")
+            made_by = "this Kitsune"
+    with closing(sqlite3.connect(path)) as db:
+        [how] = db.execute("explain query plan select * from operations where state = 'started'")
+    # An index of only what has begun and not ended.
+    assert how[-1].endswith("USING INDEX started")
+
+
+async def test_a_disk_without_room_for_the_index_does_not_stop_the_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_schema, "_INDEX", "create index started on nothing (id)")
+    journal = Journal(tmp_path / "journal.sqlite")
+    await journal.begin(operation(), boot_id="b")
+    assert len(await journal.list_started()) == 1
+    await journal.close()

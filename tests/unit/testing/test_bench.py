@@ -7,6 +7,7 @@ from pydantic import Field
 
 from kitsune.errors import PlanRefused, StepFailed
 from kitsune.handlers.base import StepHandler, StepParams
+from kitsune.handlers.echo import EchoHandler
 from kitsune.testing import HandlerBench
 
 
@@ -193,3 +194,8 @@ async def test_benches_of_other_steps_share_a_state_folder_and_no_record(handler
     assert (one.undo.facts, two.undo.facts) == ({"step": "one"}, {"step": "two"})
     same = HandlerBench(handler, state=tmp_path, step_name="one")
     assert same.undo == one.undo
+
+
+async def test_a_handler_that_uses_no_folder_gets_none(tmp_path):
+    await HandlerBench(EchoHandler(), state=tmp_path).execute({"message": "no folder is needed"})
+    assert not (tmp_path / "operations").exists()
