@@ -421,7 +421,8 @@ def _runs(notes):
             ends = [
                 other.at
                 for other in notes[place:]
-                if other.kind == opens[note.kind] and other.pid == note.pid
+                if (other.kind, other.pid) == (opens[note.kind], note.pid)
+                and other.operation == note.operation  # after a restart, process ids begin anew
             ]
             yield note.at, ends[0] if ends else None, f"{note.kind} of {note.step}"
 

@@ -58,6 +58,8 @@ NOTES = [
     note("START", 2.1, step="two", pid=8),
     note("END", 3.0, step="two", pid=8),
 ]
+#: A script that asked for a restart, and its run after that.
+_RESTARTED = [("START", 0.5, 0), ("START", 1.0, 1), ("END", 2.0, 1)]
 JOURNAL = {"a": [row("a-one"), row("a-two", "two")]}
 GOOD = Evidence(
     plan=plan("a"),
@@ -71,6 +73,11 @@ GOOD = Evidence(
 
 def test_nothing_is_wrong_with_a_good_rollout():
     assert judge(GOOD) == []
+
+
+def test_process_ids_that_begin_anew_after_a_restart_make_no_overlap():
+    notes = [note(kind, at, operation=f"a-one.{boot}") for kind, at, boot in _RESTARTED]
+    assert not [fault for fault in judge(bad(notes=[*notes, *NOTES[2:]])) if "I2" in fault]
 
 
 def bad(**changes):
