@@ -14,7 +14,14 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from benchmarks.parts import Options
-from benchmarks.processes import Look, command_prefix, cpu_of, look_at, run_command, tree_of
+from benchmarks.processes import (
+    Look,
+    command_prefix,
+    cpu_of,
+    look_at,
+    memory_of_tree,
+    run_command,
+)
 from benchmarks.rounds import say as tell
 from benchmarks.table import number, seconds, table
 from benchmarks.workload import plan_for, say
@@ -88,7 +95,7 @@ async def _under_load(options: Options, client: Client, pid: int) -> tuple[str, 
     most = look_at(pid)
     helpers = 0.0
     while not running.done():
-        most, helpers = _most(most, look_at(pid)), max(helpers, _helpers(pid))
+        most, helpers = _most(most, look_at(pid)), max(helpers, memory_of_tree(pid, itself=False))
         await asyncio.wait({running}, timeout=_LOOK_EVERY)
     await running
     took, used = time.perf_counter() - began, cpu_of(pid) - cpu
@@ -100,17 +107,6 @@ async def _under_load(options: Options, client: Client, pid: int) -> tuple[str, 
 
 def _most(one: Look, other: Look) -> Look:
     return Look(**{key: max(value, asdict(other)[key]) for key, value in asdict(one).items()})
-
-
-def _helpers(pid: int) -> float:
-    """Return the memory of what the worker has started."""
-    found = 0.0
-    for one in tree_of(pid)[1:]:
-        try:
-            found += look_at(one).rss
-        except (OSError, KeyError):  # ended meanwhile, or is about to
-            continue
-    return found
 
 
 async def _bare(options: Options) -> tuple[str, str]:

@@ -133,11 +133,13 @@ async def _measure(options: Options, address: str, servers: int) -> tuple[str, .
     try:
         site = await _address_in(log, limit=options.limit)
         page, live = f"{site}/rollouts/bench-{servers}", "?part=live&grid=1"
-        first, _ = await asyncio.to_thread(_ask, page)
+        first, _ = await asyncio.to_thread(_ask, page, options.limit)
         cpu = cpu_of(dashboard.pid)
-        asked = [await asyncio.to_thread(_ask, page) for _ in range(_ROUNDS)]
+        asked = [await asyncio.to_thread(_ask, page, options.limit) for _ in range(_ROUNDS)]
         cpu = (cpu_of(dashboard.pid) - cpu) / _ROUNDS
-        updates = [await asyncio.to_thread(_ask, page + live) for _ in range(_ROUNDS)]
+        updates = [
+            await asyncio.to_thread(_ask, page + live, options.limit) for _ in range(_ROUNDS)
+        ]
         memory = look_at(dashboard.pid).rss
         drawn = await _draw(page, servers)
     finally:
@@ -176,9 +178,9 @@ async def _address_in(log: Path, *, limit: float) -> str:
             await asyncio.sleep(0.05)
 
 
-def _ask(url: str) -> tuple[float, bytes]:
+def _ask(url: str, limit: float) -> tuple[float, bytes]:
     began = time.perf_counter()
-    with urllib.request.urlopen(url) as answer:  # noqa: S310 - http to our own process
+    with urllib.request.urlopen(url, timeout=limit) as answer:  # noqa: S310 - http to our own process
         body = answer.read()
     return time.perf_counter() - began, body
 

@@ -1,47 +1,39 @@
 """The parts `growth` and `steps`: how cost grows with servers, and with steps."""
 
 import time
+from statistics import median
 from typing import Any
 
 from benchmarks.history import rollout_facts
 from benchmarks.parts import Options
 from benchmarks.rounds import say as tell
-from benchmarks.systems.temporal import added
-from benchmarks.table import milliseconds, number, seconds, table
+from benchmarks.systems.temporal import calls_of
+from benchmarks.table import Row, milliseconds, number, seconds, table
 from benchmarks.temporal_fleet import Kind, TemporalFleet
 from benchmarks.workload import content_of, four_steps, make_places, plan_for, require_written, say
 from kitsune import names
 
-#: Histories of servers that are read, for they are all alike.
-_READ = 20
 _KINDS: dict[str, Kind] = {"kitsune": "kitsune", "floor-child": "floor"}
 _FEW, _MANY = 1, 9
 
 
 async def measure_growth(options: Options) -> dict[str, str]:
     """Run four steps on fleets of growing sizes, each on a fresh Temporal, and return tables by name."""
-    rows = []
+    rows: list[Row] = []
     for servers in options.sizes:
         for name, kind in _KINDS.items():
-            tell(f"{servers} servers: {name}")
-            try:
-                entry = await _grow(options, name, kind, servers)
-            except Exception as error:  # noqa: BLE001 - the other sizes go on
-                text = "took too long" if isinstance(error, TimeoutError) else repr(error)[:500]
-                options.record.add("growth", system=name, servers=servers, error=text)
-                tell(f"{servers} servers: {name} failed: {text}")
-                rows.append((f"{servers:,}", name, *[""] * 9))
-                continue
-            rows.append(_growth_row(entry))
+            tell(f"{servers:,} servers: {name}")
+            grown = _grow(options, name, kind, servers)
+            rows += await options.try_for("growth", grown, system=name, servers=servers)
     head = (
         *("servers", "system", "time", "per server", "first step after", "start of the fleet"),
         *("CPU of Temporal", "orchestrator", "local workers"),
-        *("MB of Temporal", "MB of all local workers"),
+        *("MB of Temporal", "MB of the orchestrator", "MB of all local workers"),
     )
     return {"growth": table(head, rows)}
 
 
-async def _grow(options: Options, name: str, kind: Kind, servers: int) -> dict[str, Any]:
+async def _grow(options: Options, name: str, kind: Kind, servers: int) -> list[Row]:
     folder = options.folder / f"growth-{name}-{servers}"
     folder.mkdir()
     fleet = TemporalFleet(kind, folder, servers=servers, processes=options.processes)
@@ -62,12 +54,13 @@ async def _grow(options: Options, name: str, kind: Kind, servers: int) -> dict[s
             require_written(files, fleet.servers, 1)
     finally:
         await fleet.stop()
-    return options.record.add(
+    entry = options.record.add(
         "growth", system=name, servers=servers, fleet_start=started, memory_at_rest=rest, **facts
     )
+    return [_growth_row(entry)]
 
 
-def _growth_row(entry: dict[str, Any]) -> tuple[str, ...]:
+def _growth_row(entry: dict[str, Any]) -> Row:
     servers, cpu, memory = entry["servers"], entry["cpu"], entry["memory"]
     return (
         f"{servers:,}",
@@ -77,37 +70,16 @@ def _growth_row(entry: dict[str, Any]) -> tuple[str, ...]:
         seconds(entry.get("first_step")),
         seconds(entry["fleet_start"]),
         *(seconds(cpu[kind]) for kind in ("temporal", "orchestrator", "agents")),
-        number(memory["temporal"]),
-        number(memory["agents"]),
+        *(number(memory[kind]) for kind in ("temporal", "orchestrator", "agents")),
     )
 
 
 async def measure_steps(options: Options) -> dict[str, str]:
     """Run one step and nine on the same servers, and return what each further one costs, in tables by name."""
-    rows = []
+    rows: list[Row] = []
     for name, kind in _KINDS.items():
-        tell(f"{name}: {_FEW} step, then {_MANY}")
-        folder = options.folder / f"steps-{name}"
-        folder.mkdir()
-        fleet = TemporalFleet(kind, folder, servers=options.servers, processes=options.processes)
-        try:
-            await fleet.start(limit=options.limit)
-            await roll_out(fleet, "warm-up", _given(kind, fleet.servers, [say("step")]), options)
-            few: list[dict[str, Any]] = []
-            many: list[dict[str, Any]] = []
-            for turn in range(options.rounds):
-                for count, kept in ((_FEW, few), (_MANY, many)):
-                    steps = [say(f"step-{step}") for step in range(count)]
-                    given = _given(kind, fleet.servers, steps)
-                    facts = await roll_out(fleet, f"steps-{turn}-{count}", given, options)
-                    kept.append(
-                        options.record.add(
-                            "steps", system=name, servers=options.servers, steps=count, **facts
-                        )
-                    )
-        finally:
-            await fleet.stop()
-        rows.append(_steps_row(name, few, many))
+        tell(f"{name}: {_FEW} step, then {_MANY}, {options.rounds} times")
+        rows += await options.try_for("steps", _compare_steps(options, name, kind), system=name)
     head = (
         *("each further step, per server", "time", "events", "workflow tasks", "calls"),
         *("bytes of history", "CPU of Temporal", "orchestrator", "local workers"),
@@ -115,14 +87,35 @@ async def measure_steps(options: Options) -> dict[str, str]:
     return {"steps": table(head, rows)}
 
 
-def _steps_row(name: str, few: list[dict[str, Any]], many: list[dict[str, Any]]) -> tuple[str, ...]:
+async def _compare_steps(options: Options, name: str, kind: Kind) -> list[Row]:
+    folder = options.folder / f"steps-{name}"
+    folder.mkdir()
+    fleet = TemporalFleet(kind, folder, servers=options.servers, processes=options.processes)
+    few: list[dict[str, Any]] = []
+    many: list[dict[str, Any]] = []
+    try:
+        await fleet.start(limit=options.limit)
+        await roll_out(fleet, "warm-up", _given(kind, fleet.servers, [say("step")]), options)
+        for turn in range(options.rounds):
+            for count, kept in ((_FEW, few), (_MANY, many)):
+                steps = [say(f"step-{step}") for step in range(count)]
+                given = _given(kind, fleet.servers, steps)
+                facts = await roll_out(fleet, f"steps-{turn}-{count}", given, options)
+                about = {"system": name, "servers": options.servers, "steps": count}
+                kept.append(options.record.add("steps", **about, **facts))
+    finally:
+        await fleet.stop()
+    return [_steps_row(name, few, many)]
+
+
+def _steps_row(name: str, few: list[dict[str, Any]], many: list[dict[str, Any]]) -> Row:
     def each(*path: str, per_server: bool = True) -> float:
-        differences = sorted(
+        difference = median(
             _figure(more, *path) - _figure(less, *path)
             for less, more in zip(few, many, strict=True)
         )
         servers = few[0]["servers"] if per_server else 1
-        return differences[len(differences) // 2] / (_MANY - _FEW) / servers
+        return difference / (_MANY - _FEW) / servers
 
     return (
         name,
@@ -160,13 +153,14 @@ async def roll_out(
     if result is not None and not result["success"]:
         raise RuntimeError(f"the rollout failed: {str(result)[:1000]}")
     used = {kind: after - cpu[kind] for kind, after in fleet.cpu().items()}
+    memory = fleet.memory()
     made = {kind: dict(count - calls[kind]) for kind, count in (await fleet.requests()).items()}
-    facts = await rollout_facts(fleet.client, rollout_id, servers[:_READ])
+    facts = await rollout_facts(fleet.client, rollout_id, servers)
     facts["first_step"] = facts.pop("first_step_at") - ordered
     return facts | {
         "seconds": took,
         "cpu": used,
         "requests": made,
-        "calls": sum(added(made).values()),
-        "memory": fleet.memory(),
+        "calls": calls_of(made),
+        "memory": memory,
     }

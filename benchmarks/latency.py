@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from statistics import median
 from typing import Any
 
 from temporalio.api.history.v1 import HistoryEvent
@@ -12,13 +13,15 @@ from benchmarks.growth import roll_out
 from benchmarks.history import read_story
 from benchmarks.parts import Options
 from benchmarks.rounds import say as tell
-from benchmarks.table import milliseconds, table
+from benchmarks.table import Row, milliseconds, quantile, table
 from benchmarks.temporal_fleet import TemporalFleet
 from benchmarks.workload import plan_for, say
 from kitsune import names
 from kitsune.embedded.local_fleet import LocalFleet
 
 _WARM_UP = 3
+#: Samples below which no 99th percentile is told: it would be the most.
+_FOR_P99 = 100
 #: Between two orders, for an idle fleet: Temporal puts off what follows too fast (decision 15).
 _PAUSE = 1.0
 _SERVER = "server-1"
@@ -28,43 +31,50 @@ _IN_TURN, _TURNS = 40, 5
 
 async def measure_latency(options: Options) -> dict[str, str]:
     """Run one step on one server again and again and return tables by name."""
-    rows = []
-    for on_file in (False, True):
-        name = "kitsune-file" if on_file else "kitsune"
-        tell(f"{name}: {options.samples} rollouts")
-        folder = options.folder / f"latency-{name}"
-        async with LocalFleet(state=folder, servers=[_SERVER], in_memory=not on_file) as fleet:
-            client = await Client.connect(fleet.address, data_converter=pydantic_data_converter)
-            given: list[Any] = [plan_for([_SERVER], [say("step")])]
-            rows += await _sample(
-                options,
-                name,
-                client,
-                workflow=names.ORCHESTRATION_WORKFLOW,
-                given=given,
-                queue=names.ORCHESTRATOR_QUEUE,
-            )
-    tell(f"floor-child: {options.samples} rollouts")
+    rows: list[Row] = []
+    for name, work in (
+        ("kitsune", _ask_kitsune(options, "kitsune", on_file=False)),
+        ("kitsune-file", _ask_kitsune(options, "kitsune-file", on_file=True)),
+        ("floor-child", _ask_floor(options, "floor-child")),
+        ("kitsune-in-turn", _take_turns(options, "kitsune-in-turn")),
+    ):
+        rows += await options.try_for("latency", work, system=name)
+    head = ("one step on one idle server", "samples", "median", "p99", "least", "most")
+    return {"latency": table(head, rows)}
+
+
+async def _ask_kitsune(options: Options, name: str, *, on_file: bool) -> list[Row]:
+    folder = options.folder / f"latency-{name}"
+    async with LocalFleet(state=folder, servers=[_SERVER], in_memory=not on_file) as fleet:
+        client = await Client.connect(fleet.address, data_converter=pydantic_data_converter)
+        return await _sample(
+            options,
+            name,
+            client,
+            workflow=names.ORCHESTRATION_WORKFLOW,
+            given=[plan_for([_SERVER], [say("step")])],
+            queue=names.ORCHESTRATOR_QUEUE,
+        )
+
+
+async def _ask_floor(options: Options, name: str) -> list[Row]:
     folder = options.folder / "latency-floor"
     folder.mkdir()
     floor = TemporalFleet("floor", folder, servers=1, processes=1)
     try:
         await floor.start(limit=options.limit)
-        given = [[_SERVER], 1]
         queue = floor.orchestrator_queue
-        rows += await _sample(
-            options, "floor-child", floor.client, workflow="FloorFleet", given=given, queue=queue
+        given = [[_SERVER], 1]
+        return await _sample(
+            options, name, floor.client, workflow="FloorFleet", given=given, queue=queue
         )
     finally:
         await floor.stop()
-    rows.append(await _take_turns(options))
-    head = ("one step on one idle server", "median", "p99", "least", "most")
-    return {"latency": table(head, rows)}
 
 
-async def _take_turns(options: Options) -> tuple[str, ...]:
-    """Return how long each of several servers takes that come one after the other."""
-    tell(f"kitsune: {_IN_TURN} servers, one after the other")
+async def _take_turns(options: Options, name: str) -> list[Row]:
+    """Measure how long each of several servers takes that come one after the other: a rollout's time, shared out."""
+    tell(f"kitsune: {_IN_TURN} servers, one after the other, {_TURNS} times")
     folder = options.folder / "latency-turns"
     folder.mkdir()
     fleet = TemporalFleet("kitsune", folder, servers=_IN_TURN, processes=1)
@@ -76,15 +86,16 @@ async def _take_turns(options: Options) -> tuple[str, ...]:
             facts = await roll_out(fleet, f"turns-{turn}", [given], options)
             if turn:  # the first warms up
                 took.append(facts["seconds"] / _IN_TURN)
-                options.record.add("latency", system="kitsune", in_turn=_IN_TURN, seconds=took[-1])
+                options.record.add("latency", system=name, servers=_IN_TURN, seconds=took[-1])
     finally:
         await fleet.stop()
-    return _row(f"kitsune: each of {_IN_TURN} servers in turn", took)
+    return [_row(f"kitsune: each of {_IN_TURN} servers in turn", took)]
 
 
 async def _sample(
     options: Options, name: str, client: Client, *, workflow: str, given: list[Any], queue: str
-) -> list[tuple[str, ...]]:
+) -> list[Row]:
+    tell(f"{name}: {options.samples} orders, {_PAUSE:.0f} s between two")
     whole, first, on_server = [], [], []
     for number in range(options.samples + _WARM_UP):
         await asyncio.sleep(_PAUSE)
@@ -117,12 +128,7 @@ def _between(first: HistoryEvent, last: HistoryEvent) -> float:
     return (last.event_time.ToNanoseconds() - first.event_time.ToNanoseconds()) / 1e9
 
 
-def _row(name: str, took: list[float]) -> tuple[str, ...]:
-    ordered = sorted(took)
-    figures = (quantile(ordered, 0.5), quantile(ordered, 0.99), ordered[0], ordered[-1])
-    return (name, *(milliseconds(figure) for figure in figures))
-
-
-def quantile(ordered: list[float], share: float) -> float:
-    """Return the value that this share of sorted values does not exceed."""
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+def _row(name: str, took: list[float]) -> Row:
+    rare = quantile(took, 0.99) if len(took) >= _FOR_P99 else None
+    figures = (median(took), rare, min(took), max(took))
+    return (name, str(len(took)), *(milliseconds(figure) for figure in figures))

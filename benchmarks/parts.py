@@ -1,10 +1,14 @@
 """What the parts of the benchmark share."""
 
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks.record import Record
+from benchmarks.rounds import say
 from benchmarks.systems.base import System
+from benchmarks.table import Row
 
 
 @dataclass(frozen=True)
@@ -30,3 +34,14 @@ class Options:
     record: Record
     chart: Path | None
     page: Path | None
+
+    async def try_for(
+        self, part: str, work: Awaitable[list[Row]], *, system: str, **about: Any
+    ) -> list[Row]:
+        """Return the rows of one measurement; none where it fails, which is told and recorded."""
+        try:
+            return await work
+        except Exception as error:  # noqa: BLE001 - the other rows go on
+            why = self.record.fail(part, error, system=system, **about)
+            say(f"{system} failed: {why}")
+            return []

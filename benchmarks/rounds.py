@@ -56,7 +56,8 @@ async def run_rounds(
                 await system.start()
                 await system.warm_up()
             except Exception as error:  # noqa: BLE001 - the others go on
-                missing[kind.name] = f"did not start: {error!r}"
+                why = record.fail("systems", error, system=kind.name, servers=servers, round=0)
+                missing[kind.name] = f"did not start: {why}"
                 say(f"{kind.name}: {missing[kind.name]}")
                 await system.stop()
                 continue
@@ -74,9 +75,8 @@ async def _run_once(system: System, number: int, record: Record) -> None:
     try:
         measured = await system.run(number)
     except Exception as error:  # noqa: BLE001 - the others go on
-        text = "took too long" if isinstance(error, TimeoutError) else f"{error!r}"
-        record.add("systems", **known, error=text[:2000])
-        say(f"round {number}: {system.name} failed: {text}")
+        why = record.fail("systems", error, **known)
+        say(f"round {number}: {system.name} failed: {why}")
         return
     record.add("systems", **known, seconds=measured.seconds, cpu=measured.cpu, **measured.facts)
     say(f"round {number}: {system.name} {measured.seconds:.2f} s")

@@ -1,5 +1,6 @@
 """Tables in Markdown that line up, and the places in the docs that they fill."""
 
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,21 +39,26 @@ def _figure(entry: Any, *path: str) -> Any:
     return entry
 
 
+def quantile(values: Sequence[float], share: float) -> float:
+    """Return the least of the values that at least this share of them does not exceed (nearest rank)."""
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
+
+
 def seconds(value: float | None) -> str:
     """Return seconds with about three figures."""
-    return "" if value is None else f"{value:.{2 if value < _SHORT else 1}f} s"
+    return "" if value is None else f"{number(value, 2 if value < _SHORT else 1)} s"
 
 
 def milliseconds(value: float | None) -> str:
     """Return seconds as milliseconds."""
     if value is None:
         return ""
-    return f"{value * 1000:.{1 if value < _FINE else 0}f} ms"
+    return f"{number(value * 1000, 1 if value < _FINE else 0)} ms"
 
 
 def number(value: float | None, digits: int = 0) -> str:
     """Return a plain number."""
-    return "" if value is None else f"{value:,.{digits}f}"
+    return "" if value is None else f"{round(value, digits) + 0.0:,.{digits}f}"  # and no -0.0
 
 
 def spread(values: Sequence[float]) -> str:

@@ -31,7 +31,7 @@ _REQUEST = re.compile(r'^temporal(_long)?_request\{.*operation="(\w+)".*\} (\d+)
 
 
 class TemporalFleet:
-    """Temporal, an orchestrator and servers: `start`, use `client`, `kill`.
+    """Temporal, an orchestrator and servers: `start`, use `client`, `stop`.
 
     Args:
         kind: Whose workers.
@@ -50,7 +50,7 @@ class TemporalFleet:
             folder=folder / "temporal" if on_file else None, log=folder / "temporal.log"
         )
         self._processes = min(processes, servers)
-        self._workers: dict[int, LocalProcess] = {}
+        self._workers: list[tuple[int, LocalProcess]] = []
 
     @property
     def orchestrator_queue(self) -> str:
@@ -78,14 +78,14 @@ class TemporalFleet:
 
     def kill(self) -> None:
         """End everything at once; nobody needs what it might still save."""
-        for worker in self._workers.values():
+        for _, worker in self._workers:
             worker.kill()
         self.temporal.kill()
 
     async def stop(self) -> None:
         """End everything at once, and wait for that."""
         self.kill()
-        await asyncio.gather(*(worker.stop() for worker in self._workers.values()))
+        await asyncio.gather(*(worker.stop() for _, worker in self._workers))
         await self.temporal.stop()
 
     async def finish(
@@ -104,7 +104,7 @@ class TemporalFleet:
 
     def cpu(self) -> dict[str, float]:
         """Return seconds of processor time so far: of Temporal, the orchestrator, and all local workers."""
-        orchestrator, *servers = (cpu_of(worker.pid) for worker in self._workers.values())
+        orchestrator, *servers = (cpu_of(worker.pid) for _, worker in self._workers)
         return {
             "temporal": cpu_of(self.temporal.pid or 0),
             "orchestrator": orchestrator,
@@ -113,7 +113,7 @@ class TemporalFleet:
 
     def memory(self) -> dict[str, float]:
         """Return MB now, like `cpu`."""
-        orchestrator, *servers = (look_at(worker.pid).rss for worker in self._workers.values())
+        orchestrator, *servers = (look_at(worker.pid).rss for _, worker in self._workers)
         return {
             "temporal": look_at(self.temporal.pid or 0).rss,
             "orchestrator": orchestrator,
@@ -128,7 +128,7 @@ class TemporalFleet:
     async def requests(self) -> dict[str, Counter[str]]:
         """Return calls to Temporal so far, by process and kind of call, as the SDK counts them; polls included."""
         found = {"orchestrator": Counter[str](), "agents": Counter[str]()}
-        for number, port in enumerate(self._workers):
+        for number, (port, _) in enumerate(self._workers):
             text = await asyncio.to_thread(_read_metrics, port)
             for _, operation, count in _REQUEST.findall(text):
                 found["agents" if number else "orchestrator"][operation] += int(count)
@@ -142,13 +142,14 @@ class TemporalFleet:
             *(str(port), str(first), str(count), str(self.folder / "servers")),
         ]
         with open_log(self._log_of(port)) as log:
-            self._workers[port] = LocalProcess(
+            worker = LocalProcess(
                 f"{self.kind} {role}",
                 command,
                 env=clean_environment(**client_environment(self.temporal.address)),
                 cwd=_REPOSITORY,
                 output=log,
             )
+        self._workers.append((port, worker))
 
     def _log_of(self, port: int) -> Path:
         return self.folder / f"worker-{port}.log"
@@ -165,7 +166,7 @@ class TemporalFleet:
             await asyncio.sleep(0.2)
 
     def _require_alive(self) -> None:
-        for port, worker in self._workers.items():
+        for port, worker in self._workers:
             if worker.exit_code is not None:
                 with open_log(self._log_of(port)) as log:
                     raise RuntimeError(f"{worker.name} ended:{last_lines(log)}")

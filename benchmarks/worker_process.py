@@ -28,7 +28,6 @@ from kitsune.handlers.base import StepContext
 from kitsune.handlers.file_write import FileWriteHandler
 from kitsune.handlers.file_write_params import FileWriteParams
 from kitsune.handlers.registry import HandlerRegistry, load_handlers
-from kitsune.workers.garbage import spare_the_collector
 from kitsune.workers.local import make_local_worker
 from kitsune.workers.orchestration import make_orchestration_worker
 
@@ -66,7 +65,6 @@ async def serve(given: list[str]) -> None:
     beside: list[asyncio.Task[None]] = []
     async with AsyncExitStack() as stack:
         if kind == "kitsune":
-            spare_the_collector()
             if role == "orchestrator":
                 await stack.enter_async_context(make_orchestration_worker(client, _registry()))
             beside += [await _serve_kitsune(stack, client, name, Path(state)) for name in names]

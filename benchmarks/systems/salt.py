@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from benchmarks.processes import available_memory, cpu_of, look_at, run_command, tree_of
+from benchmarks.processes import available_memory, cpu_of, memory_of_tree, run_command
 from benchmarks.systems.base import Measured, System
 from benchmarks.systems.environment import BIN, lacks, peer_environment
 from benchmarks.workload import content_of, make_places, require_written, server_names
@@ -153,9 +153,5 @@ class Salt(System):
         return [cpu_of(process.pid) for process in (self._master, self._minions) if process]
 
     def _memory(self) -> dict[str, float]:
-        sums = [
-            sum(look_at(pid).rss for pid in tree_of(process.pid))
-            for process in (self._master, self._minions)
-            if process
-        ]
+        sums = [memory_of_tree(process.pid) for process in (self._master, self._minions) if process]
         return dict(zip(("master", "agents"), sums, strict=True))

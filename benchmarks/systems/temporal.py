@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections import Counter
 from typing import Any, ClassVar, Literal
 
 from benchmarks.history import rollout_facts
@@ -21,8 +20,8 @@ from kitsune import names
 from kitsune.embedded.local_fleet import KITSUNE, client_environment
 from kitsune.embedded.local_processes import clean_environment
 
-#: Whose histories are read after a run: enough for a median.
-_READ = 100
+#: They also pass the time when nothing happens.
+_POLLS = frozenset({"PollWorkflowTaskQueue", "PollActivityTaskQueue", "PollNexusTaskQueue"})
 
 
 class _OnTemporal(System):
@@ -51,12 +50,13 @@ class _OnTemporal(System):
         calls, cpu = await fleet.requests(), fleet.cpu()
         ordered = time.time()
         seconds, extra_cpu = await self._roll_out(f"bench-{run}", run)
-        used = {kind: fleet.cpu()[kind] - before for kind, before in cpu.items()} | extra_cpu
+        memory = fleet.memory()
+        used = {kind: now - cpu[kind] for kind, now in fleet.cpu().items()} | extra_cpu
         made = {kind: count - calls[kind] for kind, count in (await fleet.requests()).items()}
-        facts = await rollout_facts(fleet.client, f"bench-{run}", fleet.servers[:_READ])
+        facts = await rollout_facts(fleet.client, f"bench-{run}", fleet.servers)
         if "first_step_at" in facts:
             facts["first_step"] = facts.pop("first_step_at") - ordered
-        facts |= {"memory": fleet.memory(), "requests": {kind: dict(made[kind]) for kind in made}}
+        facts |= {"memory": memory, "requests": {kind: dict(made[kind]) for kind in made}}
         facts |= fleet.disk()
         self._require(run)
         return Measured(seconds, used, facts)
@@ -151,6 +151,8 @@ class FloorActivity(FloorChild):
     workflow = "FloorActivities"
 
 
-def added(calls: dict[str, dict[str, int]]) -> Counter[str]:
-    """Return calls of all processes together."""
-    return sum((Counter(one) for one in calls.values()), Counter[str]())
+def calls_of(requests: dict[str, dict[str, int]]) -> int:
+    """Return the calls of all processes together, without polls."""
+    return sum(
+        count for made in requests.values() for kind, count in made.items() if kind not in _POLLS
+    )

@@ -86,7 +86,6 @@ def orchestration_worker(
     from kitsune.handlers.registry import load_handlers
     from kitsune.service.rollout_figures import keep_rollout_figures
     from kitsune.webhooks.settings import load_receivers
-    from kitsune.workers.garbage import spare_the_collector
     from kitsune.workers.logs import configure_logs
     from kitsune.workers.orchestration import make_orchestration_worker
     from kitsune.workers.supervision import keep_working
@@ -97,7 +96,6 @@ def orchestration_worker(
     runtime = make_runtime(metrics_address)
     measures = measures_of(runtime)
     registry = load_handlers()
-    spare_the_collector()
 
     async def work(client: "Client", stop: asyncio.Event) -> Exit:
         beside = (
@@ -176,7 +174,6 @@ def local_worker(
         refusal,
         serve_alone,
     )
-    from kitsune.workers.garbage import spare_the_collector
     from kitsune.workers.local import make_local_worker
     from kitsune.workers.logs import configure_logs
     from kitsune.workers.state_figures import keep_figures
@@ -192,7 +189,6 @@ def local_worker(
     runtime = make_runtime(metrics_address)
     measures = measures_of(runtime)
     registry = load_handlers()
-    spare_the_collector()
     with hold_state_folder(state_folder(server_id, os.environ)) as state:
         agent = Agent.at(
             state,

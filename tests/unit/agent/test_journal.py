@@ -1,9 +1,11 @@
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from kitsune.agent import journal as journal_module
 from kitsune.agent import journal_schema
 from kitsune.agent.journal import Journal, Operation, read_journal
 from kitsune.agent.journal_schema import SCHEMA_VERSION
@@ -29,6 +31,17 @@ def operation(step: str = "write", *, rollout: str = "r", index: int = 3) -> Ope
         step_name=step,
         step_type="file_write",
     )
+
+
+def traced(asked: list[str]) -> Callable[[Path], sqlite3.Connection]:
+    """Return what opens a journal and notes every statement."""
+
+    def open_traced(path: Path) -> sqlite3.Connection:
+        connection = journal_schema.open_journal(path)
+        connection.set_trace_callback(asked.append)
+        return connection
+
+    return open_traced
 
 
 def write_schema_1(path: Path) -> None:
@@ -120,7 +133,7 @@ def test_looking_where_there_is_no_journal_creates_none(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("made_by", ["this Kitsune", "one without the index"])
 async def test_what_runs_is_found_without_reading_the_whole_journal(
-    tmp_path: Path, made_by: str
+    tmp_path: Path, made_by: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "journal.sqlite"
     for _again in range(2):
@@ -131,10 +144,19 @@ async def test_what_runs_is_found_without_reading_the_whole_journal(
             with closing(sqlite3.connect(path)) as db:
                 db.execute("drop index started")
             made_by = "this Kitsune"
+    asked: list[str] = []
+    monkeypatch.setattr(journal_module, "open_journal", traced(asked))
+    journal = Journal(path)
+    await journal.look("some-operation")
+    await journal.list_started()
+    await journal.close()
+    looks = [sql for sql in asked if "state = 'started'" in sql]
+    assert len(looks) == 2
     with closing(sqlite3.connect(path)) as db:
-        [how] = db.execute("explain query plan select * from operations where state = 'started'")
-    # An index of only what has begun and not ended.
-    assert how[-1].endswith("USING INDEX started")
+        for sql in looks:
+            [how] = db.execute(f"explain query plan {sql}")
+            # An index of only what has begun and not ended.
+            assert how[-1].endswith("USING INDEX started")
 
 
 async def test_a_disk_without_room_for_the_index_does_not_stop_the_journal(
