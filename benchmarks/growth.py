@@ -1,5 +1,6 @@
 """The parts `growth` and `steps`: how cost grows with servers, and with steps."""
 
+import asyncio
 import time
 from statistics import median
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from benchmarks.history import rollout_facts
 from benchmarks.parts import Options
 from benchmarks.rounds import say as tell
-from benchmarks.systems.temporal import calls_of
+from benchmarks.systems.temporal import calls_of, polls_of
 from benchmarks.table import Row, milliseconds, number, seconds, table
 from benchmarks.temporal_fleet import Kind, TemporalFleet
 from benchmarks.workload import content_of, four_steps, make_places, plan_for, require_written, say
@@ -15,25 +16,36 @@ from kitsune import names
 
 _KINDS: dict[str, Kind] = {"kitsune": "kitsune", "floor-child": "floor"}
 _FEW, _MANY = 1, 9
+#: Seconds: a poll of a worker that waits lasts for a minute.
+_SETTLE, _REST = 15.0, 120.0
 
 
 async def measure_growth(options: Options) -> dict[str, str]:
     """Run four steps on fleets of growing sizes, each on a fresh Temporal, and return tables by name."""
     rows: list[Row] = []
+    resting: list[Row] = []
     for servers in options.sizes:
         for name, kind in _KINDS.items():
             tell(f"{servers:,} servers: {name}")
-            grown = _grow(options, name, kind, servers)
+            rests = resting if servers == max(options.sizes) else None
+            grown = _grow(options, name, kind, servers, rests)
             rows += await options.try_for("growth", grown, system=name, servers=servers)
     head = (
         *("servers", "system", "time", "per server", "first step after", "start of the fleet"),
         *("CPU of Temporal", "orchestrator", "local workers"),
         *("MB of Temporal", "MB of the orchestrator", "MB of all local workers"),
     )
-    return {"growth": table(head, rows)}
+    rest_head = (
+        *("at rest, per server and second", "servers", "CPU of Temporal", "local workers"),
+        "polls a minute",
+    )
+    return {"growth": table(head, rows), "rest": table(rest_head, resting)}
 
 
-async def _grow(options: Options, name: str, kind: Kind, servers: int) -> list[Row]:
+async def _grow(
+    options: Options, name: str, kind: Kind, servers: int, resting: list[Row] | None
+) -> list[Row]:
+    """Run one fleet and return its row; add one to `resting` of what it costs while nothing happens."""
     folder = options.folder / f"growth-{name}-{servers}"
     folder.mkdir()
     fleet = TemporalFleet(kind, folder, servers=servers, processes=options.processes)
@@ -44,6 +56,8 @@ async def _grow(options: Options, name: str, kind: Kind, servers: int) -> list[R
         await fleet.start(limit=options.limit)
         started = time.perf_counter() - began
         rest = fleet.memory()
+        if resting is not None:
+            resting.append(await _rest(options, name, fleet))
         few = fleet.servers[:10]
         await roll_out(
             fleet, "warm-up", _given(kind, few, four_steps(files, content_of(0))), options
@@ -58,6 +72,23 @@ async def _grow(options: Options, name: str, kind: Kind, servers: int) -> list[R
         "growth", system=name, servers=servers, fleet_start=started, memory_at_rest=rest, **facts
     )
     return [_growth_row(entry)]
+
+
+async def _rest(options: Options, name: str, fleet: TemporalFleet) -> Row:
+    """Look at a fleet that waits for work."""
+    tell(f"{_REST:.0f} s of rest")
+    await asyncio.sleep(_SETTLE)
+    servers, cpu, polls = len(fleet.servers), fleet.cpu(), polls_of(await fleet.requests())
+    began = time.perf_counter()
+    await asyncio.sleep(_REST)
+    took = time.perf_counter() - began
+    used = {kind: (now - cpu[kind]) / took / servers for kind, now in fleet.cpu().items()}
+    polled = (polls_of(await fleet.requests()) - polls) / took / servers
+    options.record.add(
+        "growth", system=f"{name} at rest", servers=servers, cpu=used, polls=polled, seconds=took
+    )
+    parts = (f"{used[kind] * 1000:.3f} ms" for kind in ("temporal", "agents"))
+    return (name, f"{servers:,}", *parts, number(polled * 60, 1))
 
 
 def _growth_row(entry: dict[str, Any]) -> Row:

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from benchmarks.history import rollout_facts
@@ -21,7 +22,7 @@ from kitsune.embedded.local_fleet import KITSUNE, client_environment
 from kitsune.embedded.local_processes import clean_environment
 
 #: They also pass the time when nothing happens.
-_POLLS = frozenset({"PollWorkflowTaskQueue", "PollActivityTaskQueue", "PollNexusTaskQueue"})
+_POLLS = ("PollWorkflowTaskQueue", "PollActivityTaskQueue", "PollNexusTaskQueue")
 
 
 class _OnTemporal(System):
@@ -151,8 +152,12 @@ class FloorActivity(FloorChild):
     workflow = "FloorActivities"
 
 
-def calls_of(requests: dict[str, dict[str, int]]) -> int:
+def calls_of(requests: Mapping[str, Mapping[str, int]]) -> int:
     """Return the calls of all processes together, without polls."""
-    return sum(
-        count for made in requests.values() for kind, count in made.items() if kind not in _POLLS
-    )
+    every = sum(count for made in requests.values() for count in made.values())
+    return every - polls_of(requests)
+
+
+def polls_of(requests: Mapping[str, Mapping[str, int]]) -> int:
+    """Return the polls of all processes together."""
+    return sum(made.get(kind, 0) for made in requests.values() for kind in _POLLS)

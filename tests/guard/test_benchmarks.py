@@ -13,7 +13,7 @@ from benchmarks.chart import chart
 from benchmarks.history import read_story
 from benchmarks.latency import _row
 from benchmarks.rounds import order_of
-from benchmarks.systems.temporal import calls_of
+from benchmarks.systems.temporal import calls_of, polls_of
 from benchmarks.table import fill, milliseconds, number, quantile, table
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
@@ -27,7 +27,7 @@ def test_the_page_of_the_benchmarks_names_every_part_and_system(name):
     assert f"`{name}`" in (REPOSITORY / "benchmarks/README.md").read_text()
 
 
-@pytest.mark.parametrize("name", [*PARTS, "targets", "costs", "chart"])
+@pytest.mark.parametrize("name", [*PARTS, "targets", "costs", "chart", "rest"])
 def test_the_page_of_figures_has_a_place_for_every_table(name, tmp_path):
     page = tmp_path / "performance.md"
     page.write_text(PAGE.read_text())
@@ -117,12 +117,12 @@ def test_no_99th_percentile_is_told_of_few_samples():
     assert _row("many", [0.1] * 98 + [0.2, 0.3])[2:] == ("100 ms", "200 ms", "100 ms", "300 ms")
 
 
-def test_calls_are_counted_without_polls():
+def test_calls_and_polls_are_counted_apart():
     requests = {
         "orchestrator": {"StartWorkflowExecution": 2, "PollWorkflowTaskQueue": 40},
         "agents": {"RespondActivityTaskCompleted": 3, "PollActivityTaskQueue": 50},
     }
-    assert calls_of(requests) == 5
+    assert (calls_of(requests), polls_of(requests)) == (5, 90)
 
 
 @pytest.mark.parametrize(
