@@ -61,7 +61,7 @@ test-long: $(STAMP) ## Throw random faults at real processes for minutes; PYTEST
 
 .PHONY: soak
 soak: $(STAMP) ## Random faults, then memory, descriptors and threads; SOAK_ARGS='--minutes 5 --seed 1 --agents 6'.
-	@PYTHONPATH=tests $(PY) -m faults.soak $(SOAK_ARGS)
+	@PYTHONPATH=tests exec $(PY) -m faults.soak $(SOAK_ARGS)
 
 .PHONY: check
 check: $(STAMP) ## Check format, lint, types, import layers, YAML and that docs/reference is up to date.

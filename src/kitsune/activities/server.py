@@ -96,17 +96,16 @@ class ServerActivities:
         handler, params = await self._prepare(request)
         operation = _operation(request, phase="execute")
         told = _Told()
+        make_context = partial(self._context, handler, request, operation, told)
 
         async def execute(attempt: int, record_process: Any) -> Mapping[str, Any]:
             step_log(request).info("execution %d starts: %s", attempt, shown_params(params))
-            context = self._context(handler, request, operation, attempt, record_process, told=told)
+            context = make_context(attempt=attempt, record_process=record_process)
             return await handler.execute(params, context)
 
         async def resume(entry: Entry, record_process: Any) -> Mapping[str, Any]:
             step_log(request).info("execution %d goes on", entry.executions)
-            context = self._context(
-                handler, request, operation, entry.executions, record_process, told=told
-            )
+            context = make_context(attempt=entry.executions, record_process=record_process)
             return await handler.resume(params, _resumed(context, entry))
 
         confirm = self._confirm and partial(self._confirm, cancelled=request.cancelled)
@@ -144,6 +143,7 @@ class ServerActivities:
         if await self._was_rolled_back(request, operation):
             return UndoOutcome(undone="rolledBack")
         told = _Told()
+        make_context = partial(self._context, handler, request, operation, told)
 
         async def kept_record() -> UndoRecord | None:
             record = await asyncio.to_thread(self._agent.undo.load, done.id)
@@ -156,7 +156,7 @@ class ServerActivities:
             step_log(request).info("rollback %d starts", attempt)
             record = await kept_record()
             await self._agent.journal.mark_undone(done.id)
-            context = self._context(handler, request, operation, attempt, record_process, told=told)
+            context = make_context(attempt=attempt, record_process=record_process)
             await handler.rollback(params, record, context)
             return {}
 
@@ -164,9 +164,7 @@ class ServerActivities:
             step_log(request).info("rollback %d goes on", entry.executions)
             record = await kept_record()
             await self._agent.journal.mark_undone(done.id)
-            context = self._context(
-                handler, request, operation, entry.executions, record_process, told=told
-            )
+            context = make_context(attempt=entry.executions, record_process=record_process)
             await handler.resume_rollback(params, record, _resumed(context, entry))
             return {}
 
@@ -274,10 +272,10 @@ class ServerActivities:
         handler: StepHandler[Any],
         request: StepRequest,
         operation: Operation,
+        told: _Told,
+        *,
         attempt: int,
         record_process: Any,
-        *,
-        told: _Told,
     ) -> StepContext:
         spool = self._spool(operation) / str(attempt)
         if handler.spools:
