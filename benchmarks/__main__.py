@@ -92,7 +92,7 @@ def parse(given: list[str]) -> tuple[Options, list[str]]:
         "--record",
         type=_file,
         metavar="FILE",
-        help="append one JSON object per run; does not replace what is there",
+        help="append one JSON object per run",
     )
     add("--chart", type=_file, metavar="FILE", help="draw the part `systems` as SVG")
     add(
@@ -107,7 +107,7 @@ def parse(given: list[str]) -> tuple[Options, list[str]]:
         if chosen.rounds < _LEAST_ROUNDS:
             parser.error(f"--docs fills the published page: write --rounds {_LEAST_ROUNDS} or more")
     page = _PAGE if chosen.docs else None
-    given = {name: getattr(chosen, name) for name in ("rounds", "processes", "samples", "limit")}
+    settings = {name: getattr(chosen, name) for name in ("rounds", "processes", "samples", "limit")}
     options = Options(
         servers=chosen.servers,
         rounds=chosen.rounds,
@@ -117,7 +117,7 @@ def parse(given: list[str]) -> tuple[Options, list[str]]:
         processes=chosen.processes,
         limit=float(chosen.limit),
         folder=Path(),
-        record=Record(chosen.record, given),
+        record=Record(chosen.record, settings),
         chart=chosen.chart or (page.with_suffix(".svg") if page else None),
         page=page,
     )
@@ -202,19 +202,20 @@ def _publish(page: Path, tables: Mapping[str, str], source: str) -> None:
 
 def _end_on_signals(folder: Path) -> None:
     """End what was started when we are told to, in order; told again, at once."""
-    task = asyncio.current_task()
-    told = []
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
 
     def end() -> None:
-        told.append(1)
-        if len(told) == 1 and task:
+        for number in _STOPS:
+            loop.add_signal_handler(number, end_at_once)
+        if task:
             task.cancel()
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
-            os._exit(130)  # our processes end with us
+
+    def end_at_once() -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        os._exit(130)  # our processes end with us
 
     for number in _STOPS:
-        asyncio.get_running_loop().add_signal_handler(number, end)
+        loop.add_signal_handler(number, end)
 
 
 def main() -> None:

@@ -6,8 +6,8 @@ from benchmarks.chart import write_chart
 from benchmarks.parts import Options
 from benchmarks.record import Entry
 from benchmarks.rounds import run_rounds
-from benchmarks.systems.temporal import calls_of
 from benchmarks.table import middle, milliseconds, number, seconds, spread, table
+from benchmarks.temporal_fleet import calls_of
 from benchmarks.workload import STEPS
 
 #: What each way of measuring is compared with.
@@ -21,7 +21,7 @@ _AIMS = (
     ("salt", "kitsune-command", 4, True),
 )
 #: The aims are for so many servers: what is paid once weighs more on fewer.
-AIMED_SERVERS = 100
+_AIMED_SERVERS = 100
 
 
 async def compare(options: Options) -> dict[str, str]:
@@ -51,7 +51,7 @@ async def compare(options: Options) -> dict[str, str]:
         write_chart(options.chart, title, bars)
     tables = {
         "systems": _systems_table(options, by_name) + _notes(options, missing),
-        "targets": _targets_table(by_name) if options.servers == AIMED_SERVERS else "",
+        "targets": _targets_table(by_name) if options.servers == _AIMED_SERVERS else "",
         "costs": _costs_table(by_name),
     }
     if options.page and options.chart and options.chart.parent == options.page.parent:

@@ -5,12 +5,10 @@ import time
 from statistics import median
 from typing import Any
 
-from benchmarks.history import rollout_facts
 from benchmarks.parts import Options
 from benchmarks.rounds import say as tell
-from benchmarks.systems.temporal import calls_of, polls_of
-from benchmarks.table import Row, milliseconds, number, seconds, table
-from benchmarks.temporal_fleet import Kind, TemporalFleet
+from benchmarks.table import Row, figure, milliseconds, number, seconds, table
+from benchmarks.temporal_fleet import Kind, TemporalFleet, calls_of, polls_of
 from benchmarks.workload import content_of, four_steps, make_places, plan_for, require_written, say
 from kitsune import names
 
@@ -23,12 +21,10 @@ _SETTLE, _REST = 15.0, 120.0
 async def measure_growth(options: Options) -> dict[str, str]:
     """Run four steps on fleets of growing sizes, each on a fresh Temporal, and return tables by name."""
     rows: list[Row] = []
-    resting: list[Row] = []
     for servers in options.sizes:
         for name, kind in _KINDS.items():
             tell(f"{servers:,} servers: {name}")
-            rests = resting if servers == max(options.sizes) else None
-            grown = _grow(options, name, kind, servers, rests)
+            grown = _grow(options, name, kind, servers)
             rows += await options.try_for("growth", grown, system=name, servers=servers)
     head = (
         *("servers", "system", "time", "per server", "first step after", "start of the fleet"),
@@ -39,13 +35,11 @@ async def measure_growth(options: Options) -> dict[str, str]:
         *("at rest, per server and second", "servers", "CPU of Temporal", "local workers"),
         "polls a minute",
     )
+    resting = [_rest_row(entry) for entry in options.record.of("growth", at_rest=True)]
     return {"growth": table(head, rows), "rest": table(rest_head, resting)}
 
 
-async def _grow(
-    options: Options, name: str, kind: Kind, servers: int, resting: list[Row] | None
-) -> list[Row]:
-    """Run one fleet and return its row; add one to `resting` of what it costs while nothing happens."""
+async def _grow(options: Options, name: str, kind: Kind, servers: int) -> list[Row]:
     folder = options.folder / f"growth-{name}-{servers}"
     folder.mkdir()
     fleet = TemporalFleet(kind, folder, servers=servers, processes=options.processes)
@@ -56,8 +50,8 @@ async def _grow(
         await fleet.start(limit=options.limit)
         started = time.perf_counter() - began
         rest = fleet.memory()
-        if resting is not None:
-            resting.append(await _rest(options, name, fleet))
+        if servers == max(options.sizes):
+            await _rest(options, name, fleet)
         few = fleet.servers[:10]
         await roll_out(
             fleet, "warm-up", _given(kind, few, four_steps(files, content_of(0))), options
@@ -74,8 +68,8 @@ async def _grow(
     return [_growth_row(entry)]
 
 
-async def _rest(options: Options, name: str, fleet: TemporalFleet) -> Row:
-    """Look at a fleet that waits for work."""
+async def _rest(options: Options, name: str, fleet: TemporalFleet) -> None:
+    """Record what a fleet costs that waits for work."""
     tell(f"{_REST:.0f} s of rest")
     await asyncio.sleep(_SETTLE)
     servers, cpu, polls = len(fleet.servers), fleet.cpu(), polls_of(await fleet.requests())
@@ -85,10 +79,19 @@ async def _rest(options: Options, name: str, fleet: TemporalFleet) -> Row:
     used = {kind: (now - cpu[kind]) / took / servers for kind, now in fleet.cpu().items()}
     polled = (polls_of(await fleet.requests()) - polls) / took / servers
     options.record.add(
-        "growth", system=f"{name} at rest", servers=servers, cpu=used, polls=polled, seconds=took
+        "growth",
+        system=name,
+        at_rest=True,
+        servers=servers,
+        cpu=used,
+        polls=polled,
+        seconds=took,
     )
-    parts = (f"{used[kind] * 1000:.3f} ms" for kind in ("temporal", "agents"))
-    return (name, f"{servers:,}", *parts, number(polled * 60, 1))
+
+
+def _rest_row(entry: dict[str, Any]) -> Row:
+    parts = (f"{entry['cpu'][kind] * 1000:.3f} ms" for kind in ("temporal", "agents"))
+    return (entry["system"], f"{entry['servers']:,}", *parts, number(entry["polls"] * 60, 1))
 
 
 def _growth_row(entry: dict[str, Any]) -> Row:
@@ -141,9 +144,8 @@ async def _compare_steps(options: Options, name: str, kind: Kind) -> list[Row]:
 
 def _steps_row(name: str, few: list[dict[str, Any]], many: list[dict[str, Any]]) -> Row:
     def each(*path: str, per_server: bool = True) -> float:
-        difference = median(
-            _figure(more, *path) - _figure(less, *path)
-            for less, more in zip(few, many, strict=True)
+        difference: float = median(
+            figure(more, *path) - figure(less, *path) for less, more in zip(few, many, strict=True)
         )
         servers = few[0]["servers"] if per_server else 1
         return difference / (_MANY - _FEW) / servers
@@ -159,13 +161,6 @@ def _steps_row(name: str, few: list[dict[str, Any]], many: list[dict[str, Any]])
     )
 
 
-def _figure(entry: dict[str, Any], *path: str) -> float:
-    value: Any = entry
-    for key in path:
-        value = value[key]
-    return float(value)
-
-
 def _given(kind: Kind, servers: list[str], steps: list[dict[str, Any]]) -> list[Any]:
     return [plan_for(servers, steps)] if kind == "kitsune" else [servers, len(steps)]
 
@@ -177,21 +172,8 @@ async def roll_out(
     ours = fleet.kind == "kitsune"
     workflow = names.ORCHESTRATION_WORKFLOW if ours else "FloorFleet"
     servers = given[0]["servers"] if ours else given[0]
-    calls, cpu, ordered = await fleet.requests(), fleet.cpu(), time.time()
-    began = time.perf_counter()
-    result = await fleet.finish(workflow, given, rollout_id=rollout_id, limit=options.limit)
-    took = time.perf_counter() - began
-    if result is not None and not result["success"]:
-        raise RuntimeError(f"the rollout failed: {str(result)[:1000]}")
-    used = {kind: after - cpu[kind] for kind, after in fleet.cpu().items()}
-    memory = fleet.memory()
-    made = {kind: dict(count - calls[kind]) for kind, count in (await fleet.requests()).items()}
-    facts = await rollout_facts(fleet.client, rollout_id, servers)
-    facts["first_step"] = facts.pop("first_step_at") - ordered
-    return facts | {
-        "seconds": took,
-        "cpu": used,
-        "requests": made,
-        "calls": calls_of(made),
-        "memory": memory,
-    }
+    work = fleet.finish(workflow, given, rollout_id=rollout_id, limit=options.limit)
+    took, facts = await fleet.observe(rollout_id, servers, work)
+    if "first_step" not in facts:
+        raise RuntimeError("a rollout ended without a step")
+    return facts | {"seconds": took, "calls": calls_of(facts["requests"])}

@@ -29,11 +29,12 @@ def _line(row: Row, widths: Sequence[int]) -> str:
 
 def middle(entries: Sequence[Entry], *path: str) -> float | None:
     """Return the median of a figure, found by its keys; None where no entry has it."""
-    found = [figure for entry in entries if (figure := _figure(entry, *path)) is not None]
+    found = [value for entry in entries if (value := figure(entry, *path)) is not None]
     return median(found) if found else None
 
 
-def _figure(entry: Any, *path: str) -> Any:
+def figure(entry: Any, *path: str) -> Any:
+    """Return a figure of an entry, found by its keys; None where it has none."""
     for key in path:
         entry = entry.get(key) if isinstance(entry, dict) else None
     return entry

@@ -3,18 +3,20 @@
 import asyncio
 import re
 import sys
+import time
 import urllib.request
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
 
 from benchmarks.floors import QUEUE
+from benchmarks.history import rollout_facts
 from benchmarks.processes import cpu_of, look_at
 from benchmarks.workload import server_names
 from kitsune import names
@@ -24,9 +26,12 @@ from kitsune.embedded.pollers import unserved_queues
 from kitsune.embedded.ports import free_port
 from kitsune.embedded.server import EmbeddedServer
 
+ResultT = TypeVar("ResultT")
 Kind = Literal["kitsune", "floor", "floor-sandboxed"]
 _REPOSITORY = Path(__file__).parents[1]
 _ASKED_AT_ONCE = 100
+#: They also pass the time when nothing happens.
+_POLLS = ("PollWorkflowTaskQueue", "PollActivityTaskQueue", "PollNexusTaskQueue")
 _REQUEST = re.compile(r'^temporal(_long)?_request\{.*operation="(\w+)".*\} (\d+)', re.MULTILINE)
 
 
@@ -90,17 +95,36 @@ class TemporalFleet:
 
     async def finish(
         self, workflow: str, given: Sequence[Any], *, rollout_id: str, limit: float
-    ) -> Any:
-        """Start a workflow of the orchestrator's and return its result.
+    ) -> float:
+        """Run a workflow of the orchestrator's to its good end and return seconds from the order to the result.
 
         Raises:
+            RuntimeError: It failed.
             TimeoutError: It took longer than `limit` seconds.
         """
+        began = time.perf_counter()
         async with asyncio.timeout(limit):
-            handle = await self.client.start_workflow(
+            result: Any = await self.client.execute_workflow(
                 workflow, args=given, id=rollout_id, task_queue=self.orchestrator_queue
             )
-            return await handle.result()
+        took = time.perf_counter() - began
+        if result is not None and not result["success"]:
+            raise RuntimeError(f"the rollout failed: {str(result)[:2000]}")
+        return took
+
+    async def observe(
+        self, rollout_id: str, servers: list[str], work: Awaitable[ResultT]
+    ) -> tuple[ResultT, dict[str, Any]]:
+        """Await what runs a rollout; return its result, and what the rollout used and left, for a record."""
+        calls, cpu, ordered = await self.requests(), self.cpu(), time.time()
+        result = await work
+        used = {kind: now - cpu[kind] for kind, now in self.cpu().items()}
+        memory = self.memory()
+        made = {kind: dict(now - calls[kind]) for kind, now in (await self.requests()).items()}
+        facts = await rollout_facts(self.client, rollout_id, servers)
+        if "first_step_at" in facts:
+            facts["first_step"] = facts.pop("first_step_at") - ordered
+        return result, facts | {"cpu": used, "memory": memory, "requests": made}
 
     def cpu(self) -> dict[str, float]:
         """Return seconds of processor time so far: of Temporal, the orchestrator, and all local workers."""
@@ -170,6 +194,17 @@ class TemporalFleet:
             if worker.exit_code is not None:
                 with open_log(self._log_of(port)) as log:
                     raise RuntimeError(f"{worker.name} ended:{last_lines(log)}")
+
+
+def calls_of(requests: Mapping[str, Mapping[str, int]]) -> int:
+    """Return the calls of all processes together, without polls."""
+    every = sum(count for made in requests.values() for count in made.values())
+    return every - polls_of(requests)
+
+
+def polls_of(requests: Mapping[str, Mapping[str, int]]) -> int:
+    """Return the polls of all processes together."""
+    return sum(made.get(kind, 0) for made in requests.values() for kind in _POLLS)
 
 
 def _read_metrics(port: int) -> str:

@@ -1,11 +1,8 @@
 """Kitsune and the floors below it."""
 
 import json
-import time
-from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
-from benchmarks.history import rollout_facts
 from benchmarks.processes import run_command
 from benchmarks.systems.base import Measured, System
 from benchmarks.temporal_fleet import Kind, TemporalFleet
@@ -20,9 +17,6 @@ from benchmarks.workload import (
 from kitsune import names
 from kitsune.embedded.local_fleet import KITSUNE, client_environment
 from kitsune.embedded.local_processes import clean_environment
-
-#: They also pass the time when nothing happens.
-_POLLS = ("PollWorkflowTaskQueue", "PollActivityTaskQueue", "PollNexusTaskQueue")
 
 
 class _OnTemporal(System):
@@ -47,20 +41,12 @@ class _OnTemporal(System):
         await self._fleet.stop()
 
     async def run(self, run: int) -> Measured:
-        fleet = self._fleet
-        calls, cpu = await fleet.requests(), fleet.cpu()
-        ordered = time.time()
-        seconds, extra_cpu = await self._roll_out(f"bench-{run}", run)
-        memory = fleet.memory()
-        used = {kind: now - cpu[kind] for kind, now in fleet.cpu().items()} | extra_cpu
-        made = {kind: count - calls[kind] for kind, count in (await fleet.requests()).items()}
-        facts = await rollout_facts(fleet.client, f"bench-{run}", fleet.servers)
-        if "first_step_at" in facts:
-            facts["first_step"] = facts.pop("first_step_at") - ordered
-        facts |= {"memory": memory, "requests": {kind: dict(made[kind]) for kind in made}}
-        facts |= fleet.disk()
+        fleet, rollout_id = self._fleet, f"bench-{run}"
+        (seconds, extra_cpu), facts = await fleet.observe(
+            rollout_id, fleet.servers, self._roll_out(rollout_id, run)
+        )
         self._require(run)
-        return Measured(seconds, used, facts)
+        return Measured(seconds, facts.pop("cpu") | extra_cpu, facts | fleet.disk())
 
     def _input(self, run: int) -> list[Any]:
         raise NotImplementedError
@@ -69,14 +55,9 @@ class _OnTemporal(System):
         """Look whether the work was done, where there was any."""
 
     async def _roll_out(self, rollout_id: str, run: int) -> tuple[float, dict[str, float]]:
-        given = self._input(run)
-        began = time.perf_counter()
-        result = await self._fleet.finish(
-            self.workflow, given, rollout_id=rollout_id, limit=self.setting.limit
+        seconds = await self._fleet.finish(
+            self.workflow, self._input(run), rollout_id=rollout_id, limit=self.setting.limit
         )
-        seconds = time.perf_counter() - began
-        if result is not None and not result["success"]:
-            raise RuntimeError(f"the rollout failed: {str(result)[:2000]}")
         return seconds, {}
 
 
@@ -150,14 +131,3 @@ class FloorActivity(FloorChild):
     name = "floor-activity"
     how = "one empty activity per server, straight from one workflow"
     workflow = "FloorActivities"
-
-
-def calls_of(requests: Mapping[str, Mapping[str, int]]) -> int:
-    """Return the calls of all processes together, without polls."""
-    every = sum(count for made in requests.values() for count in made.values())
-    return every - polls_of(requests)
-
-
-def polls_of(requests: Mapping[str, Mapping[str, int]]) -> int:
-    """Return the polls of all processes together."""
-    return sum(made.get(kind, 0) for made in requests.values() for kind in _POLLS)

@@ -13,8 +13,8 @@ from benchmarks.chart import chart
 from benchmarks.history import read_story
 from benchmarks.latency import _row
 from benchmarks.rounds import order_of
-from benchmarks.systems.temporal import calls_of, polls_of
 from benchmarks.table import fill, milliseconds, number, quantile, table
+from benchmarks.temporal_fleet import calls_of, polls_of
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 
