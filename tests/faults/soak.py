@@ -3,6 +3,7 @@
 import argparse
 import os
 import random
+import signal
 import statistics
 import sys
 import tempfile
@@ -85,4 +86,5 @@ def _to_log(line):
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # which takes down the world as well
     sys.exit(main())
